@@ -1,0 +1,131 @@
+"""What a Checkpoint says of itself in model.json: labels, network, normalisation, intensity rule, measured quality.
+
+No torch here: pages read cards. `predict` asks no one but the card, so labels and preparation cannot mismatch.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.annotation.labels import LabelSet
+from core.errors import ConfigError, ReadError, UserError
+from core.files import read_json, write_json
+from core.images import RGB, IntensityRule
+
+CARD_FILE: Final = "model.json"
+WEIGHTS_FILE: Final = "model.safetensors"
+SCHEMA: Final = 1
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Which network, and its size; enough to build it again.
+
+    name: a key of `core.networks.NETWORKS`.  width: channels of the first level.  depth: how often the side is halved.
+    up: how the decoder enlarges, "transposed" or "bilinear".
+    """
+
+    name: str = "efficient_unet"
+    in_channels: int = 3
+    classes: int = 2
+    width: int = 32
+    depth: int = 4
+    up: str = "bilinear"
+
+    def __post_init__(self) -> None:
+        if self.in_channels < 1 or self.classes < 2 or self.width < 1:
+            raise ConfigError("A network needs a channel, two classes and a width of at least 1.")
+        if not 1 <= self.depth <= 8:
+            raise ConfigError(f"A depth of {self.depth} is not possible.", hint="Choose 1 to 8.")
+        if self.up not in ("transposed", "bilinear"):
+            raise ConfigError(f"{self.up!r} is no way to enlarge.", hint="Choose transposed or bilinear.")
+
+    @property
+    def multiple_of(self) -> int:
+        """Height and width of the input must be multiples of this."""
+        return 2**self.depth
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """(value - mean) / std for each channel, on values 0..255."""
+
+    mean: tuple[float, ...] = (127.0, 127.0, 127.0)
+    std: tuple[float, ...] = (128.0, 128.0, 128.0)
+
+    def apply(self, image: RGB) -> NDArray[np.float32]:
+        """(H, W, C) uint8 -> (C, H, W) float32."""
+        mean, std = np.asarray(self.mean, np.float32), np.asarray(self.std, np.float32)
+        return np.ascontiguousarray(((image.astype(np.float32) - mean) / std).transpose(2, 0, 1))
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """The card of a Checkpoint. `metrics` are those of the validation pictures at the time it was saved."""
+
+    network: NetworkConfig
+    labels: LabelSet
+    normalisation: Normalisation = Normalisation()
+    intensity: IntensityRule = IntensityRule()
+    window: int = 512  # side of a prediction window in pixels
+    name: str = ""
+    created: str = ""  # ISO time
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)  # preset, epochs, pictures, seed, seconds
+
+    def __post_init__(self) -> None:
+        if self.network.classes != len(self.labels):
+            raise ConfigError(f"The network has {self.network.classes} classes, the labels are {len(self.labels)}.")
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "schema": SCHEMA,
+            "name": self.name,
+            "created": self.created,
+            "network": asdict(self.network),
+            "labels": self.labels.to_json(),
+            "normalisation": {"mean": list(self.normalisation.mean), "std": list(self.normalisation.std)},
+            "intensity": self.intensity.to_json(),
+            "window": self.window,
+            "metrics": dict(self.metrics),
+            "training": dict(self.training),
+        }
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Self:
+        return cls(
+            network=NetworkConfig(**value["network"]),
+            labels=LabelSet.from_json(value["labels"]),
+            normalisation=Normalisation(tuple(value["normalisation"]["mean"]), tuple(value["normalisation"]["std"])),
+            intensity=IntensityRule.from_json(value["intensity"]),
+            window=int(value["window"]),
+            name=str(value.get("name", "")),
+            created=str(value.get("created", "")),
+            metrics=value.get("metrics", {}),
+            training=value.get("training", {}),
+        )
+
+
+def read_card(folder: Path) -> ModelCard:
+    """The card of the Checkpoint in `folder`. Raises ReadError when it is not a Maskloop model."""
+    hint = f"A model is a folder with {WEIGHTS_FILE} and {CARD_FILE}, as Train writes it."
+    for name in (CARD_FILE, WEIGHTS_FILE):
+        if not (folder / name).is_file():
+            raise ReadError(f"{folder} is not a model: {name} is missing.", hint=hint)
+    value = read_json(folder / CARD_FILE)
+    if not isinstance(value, dict) or value.get("schema") != SCHEMA:
+        raise ReadError(f"{CARD_FILE} in {folder} was not written by this version of Maskloop.", hint=hint)
+    try:
+        return ModelCard.from_json(value)
+    except UserError as error:
+        raise ReadError(f"{CARD_FILE} in {folder}: {error.message}", hint=error.hint or hint) from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise ReadError(f"{CARD_FILE} in {folder} is not a model card ({error!r}).", hint=hint) from error
+
+
+def write_card(folder: Path, card: ModelCard) -> None:
+    write_json(folder / CARD_FILE, card.to_json())
