@@ -69,8 +69,8 @@ class ModelCard:
 
     network: NetworkConfig
     labels: LabelSet
-    normalisation: Normalisation = Normalisation()
-    intensity: IntensityRule = IntensityRule()
+    normalisation: Normalisation = field(default_factory=Normalisation)
+    intensity: IntensityRule = field(default_factory=IntensityRule)
     window: int = 512  # side of a prediction window in pixels
     name: str = ""
     created: str = ""  # ISO time
