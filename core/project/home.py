@@ -1,0 +1,84 @@
+"""Where Projects live on this machine, and the sample projects that a newcomer finds there."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from core.annotation.labels import LabelSet
+from core.errors import ConfigError, ReadError
+from core.files import locked, natural_key, safe_name, write_bytes
+from core.formats.source import open_source
+from core.project.importing import import_source
+from core.project.project import Project
+
+REPOSITORY: Final = Path(__file__).resolve().parents[2]
+_MARK: Final = ".samples-made"  # so that a sample project that was deleted does not come back
+
+
+def projects_home() -> Path:
+    """The folder of all Projects: MASKLOOP_HOME, else ~/maskloop."""
+    return Path(os.environ.get("MASKLOOP_HOME") or Path.home() / "maskloop")
+
+
+def list_projects() -> list[Path]:
+    """Folders of Projects in natural order."""
+    home = projects_home()
+    found = [path.parent for path in home.glob("*/project.json")] if home.is_dir() else []
+    return sorted(found, key=lambda folder: natural_key(folder.name))
+
+
+def project_folder(name: str) -> Path:
+    """The folder of the Project called `name` in a link. Raises ReadError when there is none."""
+    folder = projects_home() / name
+    if name != safe_name(name) or not (folder / "project.json").is_file():
+        raise ReadError(f"There is no project {name!r}.", hint="Choose one on the Projects page.")
+    return folder
+
+
+def create_project(name: str, *, preset: str, labels: LabelSet) -> Project:
+    """A new Project in the home, in a folder of its name. Raises ConfigError when the name is taken."""
+    if not name.strip():
+        raise ConfigError("The project has no name.", hint="Give it a name.")
+    return Project.create(projects_home() / safe_name(name.strip()), name=name.strip(), preset=preset, labels=labels)
+
+
+class _SampleProject(NamedTuple):
+    folder: str  # in sample_data/
+    name: str
+    preset: str
+    model: str | None  # in models/
+
+
+_SAMPLES: Final = (
+    _SampleProject("town", "Sample - town from above", "satellite", "sample-town"),
+    _SampleProject("coins", "Sample - coins", "general", None),
+)
+
+
+def ensure_sample_project(progress: Callable[[str], None] | None = None) -> None:
+    """Make the sample projects once, on the first start; later calls return at once."""
+    home = projects_home()
+    if (home / _MARK).exists():
+        return
+    with locked(home / ".lock"):
+        if (home / _MARK).exists():
+            return
+        for sample in _SAMPLES:
+            if not (home / sample.name / "project.json").exists():
+                if progress is not None:
+                    progress(sample.name)
+                _make_sample_project(home / sample.name, sample)
+        write_bytes(home / _MARK, b"")
+
+
+def _make_sample_project(folder: Path, sample: _SampleProject) -> None:
+    building = folder.with_name(f".{folder.name}.part")  # half a sample project must never be found
+    shutil.rmtree(building, ignore_errors=True)
+    project = Project.create(building, name=sample.name, preset=sample.preset)
+    import_source(project, open_source(REPOSITORY / "sample_data" / sample.folder), author="sample data")
+    if sample.model and (REPOSITORY / "models" / sample.model / "model.json").is_file():
+        shutil.copytree(REPOSITORY / "models" / sample.model, building / "models" / sample.model)
+        project.set_current_model(building / "models" / sample.model)
+    building.rename(folder)

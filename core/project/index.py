@@ -1,0 +1,230 @@
+"""What a Project holds, as a table that opens 5,000 pictures at once: sizes, states, pixels and objects a class.
+
+SQLite, derived from the files; delete index.sqlite and it is rebuilt. A row is made anew when the stamp (time, bytes)
+of its picture or Annotation, or the Project's labels, changed.
+"""
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from os import DirEntry, scandir
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from core.annotation.labels import IGNORE
+from core.annotation.raster import annotation_to_mask, class_pixels
+from core.annotation.shapes import Annotation
+from core.errors import UserError
+from core.files import natural_key
+from core.images import ImageSize, probe_image
+from core.project.sample import Sample, list_samples, stamp_of
+
+if TYPE_CHECKING:
+    from core.project.project import Project
+
+SCHEMA: Final = 3
+_CREATE: Final = """
+    CREATE TABLE IF NOT EXISTS sample (
+        name TEXT PRIMARY KEY, stamp TEXT NOT NULL, image TEXT NOT NULL, digest TEXT NOT NULL, row TEXT NOT NULL
+    )
+"""
+
+
+@dataclass(frozen=True)
+class SampleRow:
+    """One Sample at a glance. `pixels` and `objects` are by class id; 255 is what is drawn as not labelled."""
+
+    name: str
+    image: str  # file name in images/
+    stamp: str  # changes with the picture, the Annotation or the labels; a key for caches
+    digest: str  # sha256 of the picture's bytes
+    state: str
+    version: int
+    author: str
+    time: str
+    height: int
+    width: int
+    annotation_size: tuple[int, int] | None  # height, width
+    pixels: dict[int, int]
+    objects: dict[int, int]
+    unknown_labels: tuple[str, ...]
+    error: str  # why picture or Annotation cannot be read; empty when both can
+
+    @property
+    def size(self) -> ImageSize:
+        return ImageSize(self.height, self.width)
+
+
+class Index:
+    """The table of one Project."""
+
+    def __init__(self, project: "Project") -> None:
+        self._project = project
+        self._path = project.folder / "index.sqlite"
+
+    def refresh(self, *, names: set[str] | None = None, progress: Callable[[int, int], None] | None = None) -> int:
+        """Bring the rows up to date with the files; returns how many were made anew.
+
+        names: look at these Samples only.  progress(done, total) is called now and then.
+        """
+        stamps = self._stamps()
+        with self._open() as db:
+            known = dict(db.execute("SELECT name, stamp FROM sample"))
+            if names is None:
+                gone = [(name,) for name in known.keys() - stamps.keys()]
+                db.executemany("DELETE FROM sample WHERE name = ?", gone)
+            wanted = stamps.keys() if names is None else stamps.keys() & names
+            stale = sorted((name for name in wanted if known.get(name) != stamps[name][1]), key=natural_key)
+            for done, name in enumerate(stale, start=1):
+                sample, stamp = stamps[name]
+                row = self._make_row(sample, stamp)
+                db.execute(
+                    "INSERT OR REPLACE INTO sample VALUES (?, ?, ?, ?, ?)",
+                    (name, stamp, row.image, row.digest, _dump(row)),
+                )
+                if done % 50 == 0:
+                    db.commit()
+                if progress is not None:
+                    progress(done, len(stale))
+            db.commit()
+        return len(stale)
+
+    def rows(self) -> list[SampleRow]:
+        """All rows in natural order of names, as of the last refresh."""
+        with self._open() as db:
+            found = [
+                _load(name, stamp, text) for name, stamp, text in db.execute("SELECT name, stamp, row FROM sample")
+            ]
+        return sorted(found, key=lambda row: natural_key(row.name))
+
+    def stale_count(self) -> int:
+        """How many rows a refresh would make anew."""
+        stamps = self._stamps()
+        with self._open() as db:
+            known = dict(db.execute("SELECT name, stamp FROM sample"))
+        return sum(known.get(name) != stamp for name, (_, stamp) in stamps.items())
+
+    # ---------------------------------------------------------------------------------------------------- making
+
+    def _stamps(self) -> dict[str, tuple[Sample, str]]:
+        labels = hashlib.sha256(json.dumps(self._project.settings.labels.to_json()).encode()).hexdigest()[:8]
+        images = {entry.name: _stamp(entry) for entry in _entries(self._project.images)}
+        annotations = {entry.name: _stamp(entry) for entry in _entries(self._project.annotations)}
+        return {
+            sample.name: (
+                sample,
+                f"{images.get(sample.image.name, '')}/{annotations.get(sample.name + '.json', '')}/{labels}",
+            )
+            for sample in list_samples(self._project.images)
+        }
+
+    def _make_row(self, sample: Sample, stamp: str) -> SampleRow:
+        project, error = self._project, ""
+        size, digest = ImageSize(0, 0), ""
+        annotation: Annotation | None = None
+        try:
+            data = sample.image.read_bytes()
+            digest = hashlib.sha256(data).hexdigest()
+            size = probe_image(data, name=sample.image.name).size
+        except (UserError, OSError) as problem:
+            error = str(problem)
+        try:
+            annotation = project.read_annotation(sample.name)
+        except UserError as problem:
+            error = error or str(problem)
+        pixels, objects, unknown = _content(annotation, project)
+        saved = stamp_of(annotation)
+        return SampleRow(
+            name=sample.name,
+            image=sample.image.name,
+            stamp=stamp,
+            digest=digest,
+            state=saved.state,
+            version=saved.version,
+            author=saved.author,
+            time=saved.time,
+            height=size.height,
+            width=size.width,
+            annotation_size=tuple(annotation.size) if annotation else None,  # type: ignore[arg-type]
+            pixels=pixels,
+            objects=objects,
+            unknown_labels=unknown,
+            error=error,
+        )
+
+    # -------------------------------------------------------------------------------------------------- database
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        try:
+            db = self._connect()
+        except sqlite3.DatabaseError:  # damaged: it is only a cache
+            self._path.unlink(missing_ok=True)
+            db = self._connect()
+        with closing(db):
+            yield db
+
+    def _connect(self) -> sqlite3.Connection:
+        db = sqlite3.connect(self._path, timeout=30)
+        try:
+            if db.execute("PRAGMA user_version").fetchone()[0] != SCHEMA:
+                db.execute("DROP TABLE IF EXISTS sample")
+                db.execute(f"PRAGMA user_version = {SCHEMA}")
+            db.execute("PRAGMA synchronous = OFF")  # a lost cache is rebuilt
+            db.execute(_CREATE)
+            db.commit()
+        except sqlite3.DatabaseError:
+            db.close()
+            raise
+        return db
+
+
+def _content(
+    annotation: Annotation | None, project: "Project"
+) -> tuple[dict[int, int], dict[int, int], tuple[str, ...]]:
+    """Pixels and objects by class id, and the label names that the Project does not have."""
+    if annotation is None:
+        return {}, {}, ()
+    labels = project.settings.labels
+    known = {name: labels.id_of(name) for name in annotation.label_names if name in labels or name == IGNORE}
+    mask = annotation_to_mask(annotation, labels)
+    pixels = {class_id: count for class_id, count in class_pixels(mask, (*range(len(labels)), 255)).items() if count}
+    instances = {
+        (known[shape.label], shape.group_id if shape.group_id is not None else f"shape {i}")
+        for i, shape in enumerate(annotation.shapes)
+        if shape.label in known
+    }
+    objects: dict[int, int] = {}
+    for class_id, _ in instances:
+        objects[class_id] = objects.get(class_id, 0) + 1
+    return pixels, objects, tuple(name for name in annotation.label_names if name not in known)
+
+
+def _entries(folder: Path) -> list[DirEntry[str]]:
+    try:
+        with scandir(folder) as entries:
+            return list(entries)
+    except FileNotFoundError:
+        return []
+
+
+def _stamp(entry: DirEntry[str]) -> str:
+    status = entry.stat()
+    return f"{status.st_mtime_ns:x}-{status.st_size:x}"
+
+
+def _dump(row: SampleRow) -> str:
+    value = {key: item for key, item in vars(row).items() if key not in ("name", "stamp")}
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _load(name: str, stamp: str, text: str) -> SampleRow:
+    value: dict[str, Any] = json.loads(text)
+    value["pixels"] = {int(key): count for key, count in value["pixels"].items()}
+    value["objects"] = {int(key): count for key, count in value["objects"].items()}
+    value["unknown_labels"] = tuple(value["unknown_labels"])
+    value["annotation_size"] = tuple(value["annotation_size"]) if value["annotation_size"] else None
+    return SampleRow(name=name, stamp=stamp, **value)

@@ -1,0 +1,65 @@
+"""A Sample, and what its annotation file says of itself under our own key."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Final, Literal, NamedTuple
+
+from core.annotation.shapes import Annotation
+from core.files import now
+from core.images import IMAGE_SUFFIXES
+
+OWN_KEY: Final = "maskloop"  # our own top-level key in an annotation file
+SampleState = Literal["todo", "doing", "done"]
+
+
+class Sample(NamedTuple):
+    """One picture of a Project. The name is the image file without its suffix."""
+
+    name: str
+    image: Path
+
+
+class Stamp(NamedTuple):
+    """Which save an Annotation is. A file that another program wrote has version 0 and counts as done."""
+
+    version: int
+    state: SampleState
+    author: str
+    time: str
+
+
+def stamp_of(annotation: Annotation | None) -> Stamp:
+    """The Stamp of an Annotation, whatever the file says; state todo when there is none."""
+    if annotation is None:
+        return Stamp(0, "todo", "", "")
+    value = annotation.extra.get(OWN_KEY)
+    value = value if isinstance(value, dict) else {}
+    version, state = value.get("version"), value.get("state")
+    return Stamp(
+        version=version if isinstance(version, int) and version >= 0 else 0,
+        state="doing" if state == "doing" else "done",
+        author=str(value.get("author", "")),
+        time=str(value.get("time", "")),
+    )
+
+
+def stamped(annotation: Annotation, *, version: int, state: SampleState, author: str) -> Annotation:
+    """`annotation` as the save `version`, made now."""
+    own = {"version": version, "state": state, "author": author, "time": now()}
+    return replace(annotation, extra={**annotation.extra, OWN_KEY: own})
+
+
+def list_samples(images: Path) -> Iterator[Sample]:
+    """The pictures of a folder. When two differ by suffix only, the later keeps its suffix in its name."""
+    names: set[str] = set()
+    with os.scandir(images) as entries:
+        files = sorted(entry.name for entry in entries if not entry.name.startswith("."))
+    for file in files:
+        stem, suffix = os.path.splitext(file)
+        if suffix.lower() not in IMAGE_SUFFIXES:
+            continue
+        name = file if stem in names else stem
+        names.add(name)
+        yield Sample(name, images / file)
