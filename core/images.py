@@ -209,11 +209,13 @@ def _open(source: Path | bytes, name: str) -> Image.Image:
 def _probe(source: Path | bytes, name: str) -> ImageInfo:
     try:
         with _open(source, name) as picture:
-            stored = ImageSize(picture.height, picture.width)
-            _check_size(name, stored)
+            opened = ImageSize(picture.height, picture.width)
+            _check_size(name, opened)
             orientation = _orientation(picture)
-            pages = getattr(picture, "n_frames", 1) if picture.format == "TIFF" else 1
-            return ImageInfo(_turned(stored, orientation), stored, pages, picture.format or "", orientation)
+            turned = _turned(opened, orientation)
+            if picture.format == "TIFF":  # Pillow turns TIFF by itself, and no other format
+                return ImageInfo(opened, turned, getattr(picture, "n_frames", 1), "TIFF", orientation)
+            return ImageInfo(turned, opened, 1, picture.format or "", orientation)
     except UnidentifiedImageError:
         with tifffile.TiffFile(_stream(source)) as tiff:
             page = tiff.pages.first
@@ -228,24 +230,26 @@ def _read(source: Path | bytes, page: int, rule: IntensityRule, name: str) -> RG
     info = _probe(source, name)
     if not 0 <= page < info.pages:
         raise ReadError(f"{name} has {info.pages} page(s), page {page + 1} was asked for.")
+    orientation = info.orientation
     if info.format == "TIFF":
-        pixels = _read_tiff(source, page, name)
+        pixels, upright = _read_tiff(source, page, name)
+        orientation = 1 if upright else orientation
     elif info.format == "PNG" and _png_depth(source) == 16:
         pixels = _decode_with_cv2(source)  # Pillow keeps only the high byte of 16-bit RGB
     else:
         with _open(source, name) as picture:
             pixels = _from_pillow(picture)
-    return _upright(_to_rgb(rule.apply(_colour_channels(pixels))), info.orientation)
+    return _upright(_to_rgb(rule.apply(_colour_channels(pixels))), orientation)
 
 
-def _read_tiff(source: Path | bytes, page: int, name: str) -> NDArray[Any]:
-    """Pillow where it keeps all bits, else tifffile, else OpenCV (which has LZW for 16-bit RGB)."""
+def _read_tiff(source: Path | bytes, page: int, name: str) -> tuple[NDArray[Any], bool]:
+    """Pillow where it keeps all bits, else tifffile, else OpenCV (which has LZW for 16-bit RGB); and if it is upright."""
     try:
         with _open(source, name) as picture:
             if page:
                 picture.seek(page)
             _check_size(name, ImageSize(picture.height, picture.width))  # pages may differ in size
-            return _from_pillow(picture)
+            return _from_pillow(picture), True
     except UnidentifiedImageError:
         pass
     try:
@@ -254,9 +258,9 @@ def _read_tiff(source: Path | bytes, page: int, name: str) -> NDArray[Any]:
             _check_size(name, ImageSize(plane.imagelength, plane.imagewidth))  # type: ignore[union-attr]
             pixels = np.asarray(plane.asarray())
             separate = pixels.ndim == 3 and int(getattr(plane, "planarconfig", 1)) == 2
-            return np.moveaxis(pixels, 0, -1) if separate else pixels
+            return (np.moveaxis(pixels, 0, -1) if separate else pixels), False
     except (ValueError, KeyError, ImportError):  # a compression that needs one more package
-        return _decode_with_cv2(source, page)
+        return _decode_with_cv2(source, page), False
 
 
 def _from_pillow(picture: Image.Image) -> NDArray[Any]:
