@@ -243,7 +243,7 @@ def _read(source: Path | bytes, page: int, rule: IntensityRule, name: str) -> RG
 
 
 def _read_tiff(source: Path | bytes, page: int, name: str) -> tuple[NDArray[Any], bool]:
-    """Pillow where it keeps all bits, else tifffile, else OpenCV (which has LZW for 16-bit RGB); and if it is upright."""
+    """Pillow where it keeps all bits, else tifffile, else OpenCV (LZW of 16-bit RGB); and whether it is upright."""
     try:
         with _open(source, name) as picture:
             if page:
