@@ -26,6 +26,7 @@ _ORIENTATION = 0x0112  # EXIF tag
 
 RGB = NDArray[np.uint8]  # (H, W, 3)
 T = TypeVar("T")
+P = TypeVar("P", bound=np.generic)
 
 
 class ImageSize(NamedTuple):
@@ -239,7 +240,7 @@ def _read(source: Path | bytes, page: int, rule: IntensityRule, name: str) -> RG
     else:
         with _open(source, name) as picture:
             pixels = _from_pillow(picture)
-    return _upright(_to_rgb(rule.apply(_colour_channels(pixels))), orientation)
+    return turn_upright(_to_rgb(rule.apply(_colour_channels(pixels))), orientation)
 
 
 def _read_tiff(source: Path | bytes, page: int, name: str) -> tuple[NDArray[Any], bool]:
@@ -298,19 +299,18 @@ def _to_rgb(pixels: NDArray[np.uint8]) -> RGB:
     return np.repeat(pixels[:, :, None], 3, axis=2) if pixels.ndim == 2 else np.ascontiguousarray(pixels)
 
 
-def _upright(image: RGB, orientation: int) -> RGB:
-    if orientation == 1:
-        return image
+def turn_upright(pixels: NDArray[P], orientation: int) -> NDArray[P]:
+    """Stored pixels, (H, W) or (H, W, C), turned as the EXIF orientation 1..8 asks; other values leave them as they are."""
     turn = {
         2: lambda a: a[:, ::-1],
         3: lambda a: a[::-1, ::-1],
         4: lambda a: a[::-1],
-        5: lambda a: a.transpose(1, 0, 2),
+        5: lambda a: a.swapaxes(0, 1),
         6: lambda a: np.rot90(a, -1),
-        7: lambda a: a[::-1, ::-1].transpose(1, 0, 2),
+        7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
         8: lambda a: np.rot90(a, 1),
     }.get(orientation)
-    return np.ascontiguousarray(turn(image)) if turn else image
+    return np.ascontiguousarray(turn(pixels)) if turn else pixels
 
 
 def _turned(stored: ImageSize, orientation: int) -> ImageSize:
