@@ -300,7 +300,7 @@ def _to_rgb(pixels: NDArray[np.uint8]) -> RGB:
 
 
 def turn_upright(pixels: NDArray[P], orientation: int) -> NDArray[P]:
-    """Stored pixels, (H, W) or (H, W, C), turned as the EXIF orientation 1..8 asks; other values leave them as they are."""
+    """Stored pixels, (H, W) or (H, W, C), turned as the EXIF orientation 1..8 asks; other values change nothing."""
     turn = {
         2: lambda a: a[:, ::-1],
         3: lambda a: a[::-1, ::-1],
