@@ -1,0 +1,318 @@
+"""The command line: every step of the loop without a browser. `python -m core VERB --help` explains each.
+
+Progress goes to stderr. With --json the last line of stdout is one JSON object. Exit 0, or 2 with "message hint" on
+stderr for what a person can mend. Anything else is our bug and keeps its traceback.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from core.annotation.labels import LabelSet, parse_labels_txt
+from core.errors import ConfigError, ReadError, UserError
+from core.files import natural_key
+from core.images import IMAGE_SUFFIXES, probe_image, read_image
+from core.project.project import PRESET_NAMES, Project
+
+Result = dict[str, Any]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    args = _parser().parse_args(arguments)
+    try:
+        result: Result = args.verb(args)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        return 130
+    text = result.pop("text", "")
+    print(json.dumps(result, ensure_ascii=False) if args.json else text)
+    return 0
+
+
+# ------------------------------------------------------------------------------------------------------------ verbs
+
+
+def create(args: argparse.Namespace) -> Result:
+    names = list(args.label)
+    if args.labels:
+        names = [*parse_labels_txt(_read_text(args.labels), name=args.labels.name).names, *names]
+    labels = LabelSet.of(dict.fromkeys(names))
+    project = Project.create(args.project, name=args.project.resolve().name, preset=args.preset, labels=labels)
+    drawn = [label.name for label in labels.foreground]
+    text = f"Created {project.folder} ({args.preset}), labels: {', '.join(drawn) or 'those of the first import'}"
+    return {"project": str(project.folder), "preset": args.preset, "labels": drawn, "text": text}
+
+
+def import_(args: argparse.Namespace) -> Result:
+    from core.formats.source import open_source
+    from core.project.importing import import_source
+
+    project = Project.open(args.project)
+    source = open_source(args.source)
+    images = open_source(args.images) if args.images else None
+    with _Progress("import") as progress:
+        report = import_source(
+            project,
+            source,
+            images=images,
+            format=args.format,
+            progress=lambda done, total, name: progress.show(done, total, name),
+        )
+    return {**report.to_json(), "text": "\n".join(report.sentences())}
+
+
+def report(args: argparse.Namespace) -> Result:
+    from core.project.index import Index
+    from core.project.report import make_report
+    from core.project.split import read_split
+
+    project = Project.open(args.project)
+    index = Index(project)
+    with _Progress("index") as progress:
+        index.refresh(progress=lambda done, total: progress.show(done, total, ""))
+    found = make_report(index.rows(), read_split(project.folder), project.settings.labels)
+    model = project.current_model()
+    states = found.states
+    lines = [
+        f"{project.settings.name}: {found.pictures} pictures, {states['done']} done, {states['doing']} begun, "
+        f"{states['todo']} to do",
+        *(
+            f"  {name}: {found.pixels[name]} pixels, {found.objects.get(name, 0)} objects in {count} pictures"
+            for name, count in found.pictures_with.items()
+        ),
+        f"{len(found.problems)} problems" if found.problems else "No problems",
+        *(f"  {problem.sample} {problem.text}" for problem in found.problems),
+    ]
+    return {**found.to_json(), "current_model": str(model) if model else None, "text": "\n".join(lines)}
+
+
+def train(args: argparse.Namespace) -> Result:
+    from core.training import worker
+    from core.training.presets import data_facts, propose
+    from core.training.run import create_run, read_run, resume_run
+
+    if args.resume:
+        run = resume_run(_run_folder(args))
+        project = Project.open(run.folder.parent.parent)
+    else:
+        project = Project.open(args.project)
+        config = propose(project.settings.preset, data_facts(project))
+        config = config.with_settings(dict(_setting(text) for text in args.set))
+        changes = {"epochs": args.epochs, "minutes": args.minutes, "seed": args.seed}
+        config = replace(config, **{key: value for key, value in changes.items() if value is not None})
+        run = create_run(project, config)
+    started = time.monotonic()
+    with _Progress("train") as progress:
+        worker.work(run.folder, on_epoch=lambda done, total, text: progress.show(done, total, text))
+    return {**worker.outcome(read_run(run.folder)), "seconds": round(time.monotonic() - started, 1)}
+
+
+def evaluate(args: argparse.Namespace) -> Result:
+    from core.inference.evaluate import evaluate, pair_files, read_pairs
+
+    backend = _load(args)
+    pairs = pair_files(args.images, args.masks)
+    started = time.monotonic()
+    with _Progress("evaluate") as progress:
+        matrix = evaluate(
+            backend, read_pairs(pairs, backend.card), progress=lambda done: progress.show(done, len(pairs), "")
+        )
+    result = {
+        **matrix.to_json(backend.card.labels),
+        "images": len(pairs),
+        "seconds": round(time.monotonic() - started, 2),
+    }
+    rows = [f"  {name}: IoU {_number(v['iou'])}, Dice {_number(v['dice'])}" for name, v in result["classes"].items()]
+    text = (
+        f"{len(pairs)} pictures: mean IoU over all classes with background {_number(result['mean_iou'])}, "
+        f"micro IoU {_number(result['micro_iou'])}, pixel accuracy {_number(result['pixel_accuracy'])}"
+    )
+    return {**result, "text": "\n".join([text, *rows])}
+
+
+def predict(args: argparse.Namespace) -> Result:
+    from core.inference.export import class_areas, write_prediction
+    from core.inference.predict import predict
+
+    formats = args.formats.split(",")
+    unknown = set(formats) - {"mask", "overlay", "labelme"}
+    if unknown:
+        raise ConfigError(f"There is no format {sorted(unknown)[0]!r}.", hint="Choose of mask, overlay, labelme.")
+    backend = _load(args)
+    labels, images = backend.card.labels, list(_pictures(args.image))
+    written, failed = [], []
+    with _Progress("predict") as progress:
+        for number, (path, page) in enumerate(_pages(images, args.page)):
+            name = path.stem if page is None else f"{path.stem}_p{page + 1:04d}"
+            try:
+                image = read_image(path, page=page or 0, intensity=backend.card.intensity)
+            except ReadError as error:  # one bad picture costs only itself
+                print(error, file=sys.stderr)
+                failed.append({"image": str(path), "message": error.message, "hint": error.hint})
+                continue
+            started = time.monotonic()
+            prediction = predict(image, backend)
+            files = write_prediction(
+                prediction, image, name=name, image_name=path.name, labels=labels, folder=args.out, formats=formats
+            )
+            written.append(
+                {
+                    "image": str(path),
+                    "files": [str(file) for file in files],
+                    "areas": class_areas(prediction.mask, labels),
+                    "seconds": round(time.monotonic() - started, 3),
+                }
+            )
+            progress.show(number + 1, len(images), path.name)
+    if failed and not written:
+        raise ReadError("None of the pictures could be read.", hint="See the lines above.")
+    text = f"{len(written)} predicted into {args.out}" + (f", {len(failed)} could not be read" if failed else "")
+    return {"out": str(args.out), "predictions": written, "failed": failed, "text": text}
+
+
+# ------------------------------------------------------------------------------------------------------- arguments
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m core", description="Maskloop without a browser.")
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+
+    def verb(name: str, run: Callable[[argparse.Namespace], Result], about: str) -> argparse.ArgumentParser:
+        added = verbs.add_parser(name, help=about, description=about)
+        added.add_argument("--json", action="store_true", help="print one JSON object as the last line")
+        added.set_defaults(verb=run)
+        return added
+
+    made = verb("create", create, "make a new project")
+    made.add_argument("project", type=Path, metavar="PROJECT")
+    made.add_argument("--preset", choices=PRESET_NAMES, default="general")
+    made.add_argument("--labels", type=Path, help="a labels.txt, one name a line")
+    made.add_argument("--label", action="append", default=[], metavar="NAME", help="a label; may be repeated")
+
+    brought = verb("import", import_, "bring pictures and annotations into a project")
+    brought.add_argument("project", type=Path, metavar="PROJECT")
+    brought.add_argument("source", type=Path, metavar="SOURCE", help="a file, a folder or a zip")
+    brought.add_argument("--images", type=Path, help="where the pictures are, when not beside the annotations")
+    brought.add_argument("--format", default="auto", help="auto, labelme, masks or images")
+
+    told = verb("report", report, "say what a project holds and what is wrong with it")
+    told.add_argument("project", type=Path, metavar="PROJECT")
+
+    trained = verb("train", train, "train a model on all finished annotations")
+    trained.add_argument("project", type=Path, metavar="PROJECT")
+    trained.add_argument("--epochs", type=int, help="passes over the pictures")
+    trained.add_argument("--minutes", type=float, help="stop after so many minutes")
+    trained.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting; may be repeated")
+    trained.add_argument("--resume", metavar="RUN", help="go on with this run (its name or folder)")
+    trained.add_argument("--seed", type=int)
+
+    judged = verb("evaluate", evaluate, "measure a model on pictures with known masks")
+    judged.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="a model's folder, or a project")
+    judged.add_argument("images", type=Path, metavar="IMAGES")
+    judged.add_argument("masks", type=Path, metavar="MASKS", help="single-channel pictures of class ids, equal stems")
+    judged.add_argument("--backend", default="torch")
+
+    guessed = verb("predict", predict, "predict the masks of pictures")
+    guessed.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="a model's folder, or a project")
+    guessed.add_argument("image", type=Path, nargs="+", metavar="IMAGE", help="pictures or folders of pictures")
+    guessed.add_argument("--out", type=Path, required=True, metavar="DIR")
+    guessed.add_argument("--formats", default="mask", help="of mask, overlay, labelme, with commas between")
+    guessed.add_argument("--backend", default="torch")
+    guessed.add_argument("--page", type=int, help="of a stack: this page only, from 1; else all")
+    return parser
+
+
+def _load(args: argparse.Namespace) -> Any:
+    from core.inference import load_backend
+    from core.networks.runtime import tune_allocator
+
+    tune_allocator()
+    folder = args.checkpoint
+    if (folder / "project.json").is_file():
+        current = Project.open(folder).current_model()
+        if current is None:
+            raise ReadError(f"{folder} has no model yet.", hint="Train one first: python -m core train PROJECT.")
+        folder = current
+    return load_backend(folder, args.backend)
+
+
+def _pictures(paths: Sequence[Path]) -> Iterator[Path]:
+    for path in paths:
+        if path.is_dir():
+            found = [p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".")]
+            yield from sorted(found, key=lambda p: natural_key(p.name))
+        else:
+            yield path
+
+
+def _pages(paths: Sequence[Path], page: int | None) -> Iterator[tuple[Path, int | None]]:
+    """Each picture, and each page of a stack; None for a picture of one page."""
+    for path in paths:
+        try:
+            count = probe_image(path).pages
+        except ReadError:
+            count = 1  # said when it is read
+        if count == 1:
+            yield path, None
+        else:
+            yield from ((path, number) for number in ([page - 1] if page else range(count)))
+
+
+def _run_folder(args: argparse.Namespace) -> Path:
+    folder = args.project / "runs" / args.resume
+    return folder if folder.is_dir() else Path(args.resume)
+
+
+def _setting(text: str) -> tuple[str, str]:
+    key, sign, value = text.partition("=")
+    if not sign:
+        raise ConfigError(f"--set {text} has no value.", hint="Write --set key=value.")
+    return key.strip(), value.strip()
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ReadError(f"{path} cannot be read ({error}).", hint="Give a text file in UTF-8.") from error
+
+
+def _number(value: float | None) -> str:
+    return "none (not in these pictures)" if value is None else f"{value:.4f}"
+
+
+class _Progress:
+    """A line on stderr that says how far and how long still."""
+
+    def __init__(self, what: str) -> None:
+        self._what, self._started, self._shown = what, time.monotonic(), 0.0
+
+    def __enter__(self) -> "_Progress":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._shown and sys.stderr.isatty():
+            print(file=sys.stderr)
+
+    def show(self, done: int, total: int, text: str) -> None:
+        now = time.monotonic()
+        if done < total and now - self._shown < 0.5:
+            return
+        self._shown = now
+        left = (now - self._started) / max(done, 1) * (total - done)
+        line = f"{self._what} {done}/{total} {text}" + (f", {left:.0f} s left" if done < total else "")
+        print(
+            f"\r\033[K{line}" if sys.stderr.isatty() else line, file=sys.stderr, end="" if sys.stderr.isatty() else "\n"
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,87 @@
+"""The index is a cache: right after each change, rebuilt when it is gone or damaged."""
+
+from dataclasses import replace
+
+import pytest
+
+from core.annotation.shapes import Annotation, Rectangle
+from core.project.index import Index
+from core.project.project import Project
+from core.project.report import make_report, usable
+from core.project.split import Split
+from tests.samples import SIZE, box, picture
+
+
+@pytest.fixture
+def filled(project: Project) -> Project:
+    for i in range(3):
+        project.add_image(picture(i), filename=f"{i}.png")
+    project.save_annotation("0", box(), author="Ann")
+    project.save_annotation("1", box("cup"), author="Ann", state="doing")
+    return project
+
+
+def test_a_row_says_what_the_picture_shows(filled: Project) -> None:
+    row = Index(filled).rows()[0]
+    assert (row.state, row.version, row.author, row.size) == ("done", 1, "Ann", SIZE)
+    assert row.pixels == {0: 12 * 16 - 12, 1: 12}
+    assert row.objects == {1: 1}
+    assert usable(row)
+
+
+def test_shapes_of_one_group_are_one_object(filled: Project) -> None:
+    shape = Rectangle(label="coin", points_xy=((0, 0), (1, 1)), group_id=7)
+    filled.save_annotation(
+        "0", Annotation(size=SIZE, shapes=(shape, replace(shape, points_xy=((5, 5), (6, 6))))), author=""
+    )
+    assert Index(filled).rows()[0].objects == {1: 1}
+
+
+def test_only_what_changed_is_made_anew(filled: Project) -> None:
+    index = Index(filled)
+    assert index.refresh() == 0
+    filled.annotation_path("2").write_bytes(filled.annotation_path("0").read_bytes())  # another program wrote it
+    assert index.stale_count() == 1
+    assert index.refresh() == 1
+    assert index.rows()[2].state == "done"
+
+
+@pytest.mark.parametrize("damage", [b"", b"this is no database at all, only text that is long enough to look like one"])
+def test_a_lost_or_damaged_index_is_rebuilt(filled: Project, damage: bytes) -> None:
+    before = Index(filled).rows()
+    path = filled.folder / "index.sqlite"
+    path.unlink()
+    if damage:
+        path.write_bytes(damage)
+    Index(filled).refresh()
+    assert Index(filled).rows() == before
+
+
+def test_a_new_label_changes_what_is_known(filled: Project) -> None:
+    assert Index(filled).rows()[1].unknown_labels == ("cup",)
+    filled.add_labels(["cup"])
+    Index(filled).refresh()
+    assert Index(filled).rows()[1].unknown_labels == ()
+    assert Index(filled).rows()[1].objects == {2: 1}
+
+
+def test_the_report_lists_problems_worst_first(filled: Project) -> None:
+    (filled.images / "3.png").write_bytes(b"garbage")
+    (filled.images / "4.png").write_bytes(picture(0))  # put there by hand
+    filled.save_annotation("4", Annotation(size=SIZE), author="Ann")
+    Index(filled).refresh()
+    split = Split({"0": "train", "4": "val"})
+    report = make_report(Index(filled).rows(), split, filled.settings.labels)
+    assert [(problem.kind, problem.sample) for problem in report.problems] == [
+        ("unreadable", "3"),
+        ("leak", "0"),
+        ("unknown_label", "1"),
+        ("duplicate", "4"),
+        ("empty", "1"),
+        ("empty", "4"),
+        ("unfinished", "1"),
+        ("no_annotation", "2"),
+    ]
+    assert report.states == {"todo": 2, "doing": 1, "done": 2}
+    assert report.pixels["coin"] == 12
+    assert report.parts == {"train": 1, "val": 1}
