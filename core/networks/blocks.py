@@ -43,7 +43,7 @@ class Enlarge(nn.Module):
 
 
 class BilinearUp(nn.Sequential):
-    """A 1x1 convolution, then twice the height and width by interpolation (before it there are 4 times fewer pixels)."""
+    """A 1x1 convolution, then twice the height and width by interpolation; so it has 4 times fewer pixels."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(nn.Conv2d(inputs, outputs, kernel_size=1), Enlarge())

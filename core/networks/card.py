@@ -25,7 +25,7 @@ SCHEMA: Final = 1
 class NetworkConfig:
     """Which network, and its size; enough to build it again. The defaults are those of efficient_unet.
 
-    name: a key of `core.networks.NETWORKS`.  width: channels at full resolution (the usual unet: 64, a lighter one: 32).
+    name: a key of `core.networks.NETWORKS`.  width: channels at full resolution (the usual unet: 64, a light one: 32).
     depth: how often the side is halved (efficient_unet: always 5; the usual unet: 4).
     up: how the decoder enlarges, "transposed" or "bilinear".
     """

@@ -1,8 +1,8 @@
 """EfficientUNet: the encoder of EfficientNet-Lite0 (ImageNet weights from a package) under a light UNet decoder.
 
-The encoder is TensorFlow's: stride-2 convolutions pad only at the bottom and right ("same" at even sizes), BatchNorm has
-eps 1e-3, the activation is ReLU6, and there is no squeeze-and-excitation. BatchNorm momentum is 0.1: with the 0.01 of
-the package running statistics lag behind in a fine-tune of some hundred steps (SPEED 4).
+The encoder is TensorFlow's: stride-2 convolutions pad more at the bottom and right ("same" at even sizes), BatchNorm
+has eps 1e-3, the activation is ReLU6, and there is no squeeze-and-excitation. BatchNorm momentum is 0.1: with the 0.01
+of the package running statistics lag behind in a fine-tune of some hundred steps (SPEED 4).
 """
 
 from collections.abc import Mapping
@@ -147,9 +147,7 @@ class EfficientUNet(nn.Module):
 
 def build_efficient_unet(config: NetworkConfig, *, pretrained: bool = False) -> EfficientUNet:
     """The EfficientUNet of `config`, its encoder with ImageNet weights where `pretrained`."""
-    network = EfficientUNet(
-        in_channels=config.in_channels, classes=config.classes, width=config.width, up=config.up
-    )
+    network = EfficientUNet(in_channels=config.in_channels, classes=config.classes, width=config.width, up=config.up)
     if pretrained:
         network.encoder.load_state_dict(imagenet_weights(config.in_channels), strict=True)
     return network

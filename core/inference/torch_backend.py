@@ -1,0 +1,99 @@
+"""The `torch` backend: BatchNorm folded, channels last, bfloat16 where the processor computes in it natively."""
+
+import copy
+import threading
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from core.networks.blocks import fold_batch_norms
+from core.networks.card import ModelCard
+from core.networks.checkpoint import load_checkpoint
+
+# Two people's windows at once on the same cores are 3 to 6 times slower than one after the other (SPEED 1b).
+_turn: Final = threading.Lock()
+_TOLERANCE: Final = 0.02  # mean difference of probabilities at which bfloat16 is not used
+
+
+class TorchBackend:
+    """A network ready to predict on one device; nothing of a picture stays in it, so threads may share it."""
+
+    def __init__(self, network: nn.Module, card: ModelCard, *, device: torch.device, dtype: torch.dtype) -> None:
+        """Takes `network` over: in eval mode, BatchNorm folded, on `device`."""
+        self._card = card
+        self._device = device
+        self._dtype = dtype
+        self._network = network.to(device=device, dtype=dtype)
+        self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
+
+    @property
+    def card(self) -> ModelCard:
+        return self._card
+
+    @property
+    def multiple_of(self) -> int:
+        return self._card.network.multiple_of
+
+    @property
+    def precision(self) -> str:
+        """What it computes in, for people: bfloat16 or float32."""
+        return str(self._dtype).removeprefix("torch.")
+
+    def logits(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(B, C_in, H, W) normalised float32 -> (B, classes, H, W) float32, before softmax."""
+        with _turn, torch.inference_mode():
+            return self._run(torch.from_numpy(batch)).cpu().numpy()
+
+    def _run(self, batch: Tensor) -> Tensor:
+        pictures = batch.to(device=self._device, dtype=self._dtype, memory_format=torch.channels_last)
+        return self._network(pictures).float().contiguous()
+
+
+def load(folder: Path) -> TorchBackend:
+    """The Checkpoint in `folder` on the fastest device here. Raises ReadError."""
+    network, card = load_checkpoint(folder)
+    return _prepared(network, card, fastest_device())
+
+
+def network_backend(network: nn.Module, card: ModelCard) -> TorchBackend:
+    """A copy of `network` as it is now, on its device: so validation in training runs the person's own `predict`."""
+    device = next(network.parameters()).device
+    return _prepared(copy.deepcopy(network).eval(), card, device)
+
+
+def fastest_device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether `device` computes in bfloat16 natively; emulated it is slower than float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    abilities = torch.cpu.get_capabilities()
+    return bool(abilities.get("avx512_bf16") or abilities.get("amx_bf16"))
+
+
+def _prepared(network: nn.Module, card: ModelCard, device: torch.device) -> TorchBackend:
+    network.requires_grad_(False)
+    fold_batch_norms(network)
+    exact = TorchBackend(network, card, device=device, dtype=torch.float32)
+    if not has_bfloat16(device):
+        return exact
+    fast = TorchBackend(copy.deepcopy(network), card, device=device, dtype=torch.bfloat16)
+    return fast if _agree(exact, fast) else exact
+
+
+def _agree(exact: TorchBackend, fast: TorchBackend) -> bool:
+    """Whether both give nearly the same probabilities for a fixed picture of soft blobs and noise."""
+    side = 2 * max(32, exact.multiple_of)
+    channels = exact.card.network.in_channels
+    random = torch.Generator().manual_seed(0)
+    coarse = torch.randn(1, channels, 8, 8, generator=random)
+    blobs = nn.functional.interpolate(coarse, size=(side, side), mode="bicubic", align_corners=False)
+    picture = (blobs + 0.1 * torch.randn(blobs.shape, generator=random)).numpy()
+    first, second = (torch.from_numpy(backend.logits(picture)).softmax(dim=1) for backend in (exact, fast))
+    return bool((first - second).abs().mean() < _TOLERANCE)
