@@ -1,0 +1,188 @@
+"""All settings of one training, in one frozen value: validated when made, JSON in the Run's folder, text from a form.
+
+No torch here: pages build and show Configs.
+"""
+
+import types
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, Final, Literal, Self, Union, get_args, get_origin, get_type_hints
+
+from core.errors import ConfigError
+from core.networks.card import NetworkConfig
+
+AUGMENTATION_NAMES: Final = ("satellite", "medical", "cell", "industrial", "general", "none")
+SCHEDULES: Final = ("cosine", "poly", "constant")
+DEVICES: Final = ("auto", "cpu", "cuda")
+
+# What else changes when another network is chosen by name alone.
+_NETWORK_DEFAULTS: Final[dict[str, tuple[NetworkConfig, bool]]] = {
+    "efficient_unet": (NetworkConfig(), True),
+    "unet": (NetworkConfig(name="unet", width=32, depth=4, up="transposed"), False),
+}
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """What a Run trains and how. One that exists is possible; ConfigError says in a sentence what is not.
+
+    An Epoch is `steps_per_epoch` Steps, not a pass over the pictures: sets of 5 and of 5,000 pictures get a curve point
+    equally often. Sides in pixels, weights without unit.
+    """
+
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    pretrained: bool = True  # begin from ImageNet weights
+    preset: str = "general"  # which Preset this came from, for the record
+    epochs: int = 20
+    minutes: float | None = None  # stop after so many, whatever the epochs
+    steps_per_epoch: int = 20
+    batch: int = 8  # Tiles a Step
+    tile: int = 256  # side of a Tile
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-2
+    warm_up: float = 0.05  # share of all Steps in which the learning rate rises from 0
+    schedule: Literal["cosine", "poly", "constant"] = "cosine"
+    cross_entropy: float = 0.5  # weights of the three losses
+    dice: float = 0.3
+    lovasz: float = 0.2
+    foreground_share: float = 0.33  # of the Tiles of a batch: centred on a drawn pixel
+    ema_decay: float = 0.98  # of the running mean of the weights; 0 turns it off
+    gradient_clip: float = 5.0  # norm; 0 turns it off
+    augment: str = "general"
+    validate_every: int = 1  # Epochs
+    validation_megapixels: float = 6.0  # at most so many pixels validate after an Epoch; the final measurement uses all
+    previews: int = 4  # validation pictures shown while it runs
+    seed: int = 0
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+    def __post_init__(self) -> None:
+        self._check_choices()
+        self._check_numbers()
+        if self.tile < self.network.multiple_of or self.tile % self.network.multiple_of:
+            multiple = self.network.multiple_of
+            raise ConfigError(
+                f"A tile of {self.tile} pixels does not fit the network.",
+                hint=f"Choose a multiple of {multiple}, for example {max(1, round(self.tile / multiple)) * multiple}.",
+            )
+        if self.pretrained and self.network.name != "efficient_unet":
+            raise ConfigError(
+                f"There are no pretrained weights for {self.network.name}.",
+                hint="Choose efficient_unet, or set pretrained to no.",
+            )
+
+    def _check_choices(self) -> None:
+        for name, value, choices in (
+            ("network", self.network.name, tuple(_NETWORK_DEFAULTS)),
+            ("schedule", self.schedule, SCHEDULES),
+            ("augment", self.augment, AUGMENTATION_NAMES),
+            ("device", self.device, DEVICES),
+        ):
+            if value not in choices:
+                raise ConfigError(f"{name} cannot be {value!r}.", hint=f"Choose one of {', '.join(choices)}.")
+
+    def _check_numbers(self) -> None:
+        for name, low, high in _RANGES:
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:  # a NaN is in no range
+                raise ConfigError(f"{name} is {value:g}; it must lie between {low:g} and {high:g}.")
+        if self.cross_entropy + self.dice + self.lovasz <= 0:
+            raise ConfigError("All loss weights are 0, so nothing would be learned.", hint="Give one of them a weight.")
+
+    @property
+    def steps(self) -> int:
+        """All Steps of the training, unless `minutes` or a person ends it earlier."""
+        return self.epochs * self.steps_per_epoch
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """Raises ConfigError for what is not a Config of this version."""
+        known = {item.name for item in fields(cls)}
+        unknown = sorted(set(value) - known)
+        if unknown:
+            raise ConfigError(f"There is no setting {unknown[0]!r}.", hint="Was it made by another version?")
+        try:
+            return cls(**{**value, "network": NetworkConfig(**value["network"])})
+        except (KeyError, TypeError) as error:
+            raise ConfigError(f"These training settings are damaged ({error}).") from error
+
+    def with_settings(self, settings: Mapping[str, str]) -> "TrainingConfig":
+        """This Config with some settings changed, each given as text: {"learning_rate": "3e-4", "network.width": "16"}.
+
+        A new network.name brings that network's own width, depth, up and weights, unless they are given as well.
+        Raises ConfigError for a name that does not exist or a text that is not of its kind.
+        """
+        own, of_network = _own_types(), _network_types()
+        changes: dict[str, Any] = {}
+        network_changes: dict[str, Any] = {}
+        for key, text in settings.items():
+            if key in own:
+                changes[key] = _parse(key, text, own[key])
+            elif key.removeprefix("network.") in of_network and key.startswith("network."):
+                network_changes[key.removeprefix("network.")] = _parse(key, text, of_network[key.split(".")[1]])
+            else:
+                names = [*own, *(f"network.{name}" for name in of_network)]
+                raise ConfigError(f"There is no setting {key!r}.", hint=f"There are: {', '.join(names)}.")
+        network, pretrained = self.network, self.pretrained
+        name = network_changes.get("name", network.name)
+        if name != network.name and name in _NETWORK_DEFAULTS:
+            default, pretrained = _NETWORK_DEFAULTS[name]
+            network = replace(default, in_channels=network.in_channels, classes=network.classes)
+        network = replace(network, **network_changes)
+        return replace(self, **{"pretrained": pretrained, **changes, "network": network})
+
+
+_RANGES: Final[tuple[tuple[str, float, float], ...]] = (
+    ("epochs", 1, 1_000_000),
+    ("minutes", 0.01, 100_000),
+    ("steps_per_epoch", 1, 1_000_000),
+    ("batch", 1, 4096),
+    ("tile", 16, 4096),
+    ("learning_rate", 1e-8, 10),
+    ("weight_decay", 0, 10),
+    ("warm_up", 0, 1),
+    ("cross_entropy", 0, 1000),
+    ("dice", 0, 1000),
+    ("lovasz", 0, 1000),
+    ("foreground_share", 0, 1),
+    ("ema_decay", 0, 0.99999),
+    ("gradient_clip", 0, 1e6),
+    ("validate_every", 1, 1_000_000),
+    ("validation_megapixels", 0.01, 1e6),
+    ("previews", 0, 16),
+    ("seed", 0, 2**31 - 1),
+)
+_TRUE: Final = ("true", "yes", "on", "1")
+_FALSE: Final = ("false", "no", "off", "0")
+
+
+def _own_types() -> dict[str, Any]:
+    hints = get_type_hints(TrainingConfig)
+    return {item.name: hints[item.name] for item in fields(TrainingConfig) if item.name != "network"}
+
+
+def _network_types() -> dict[str, Any]:
+    """Those that a person may choose; classes and channels follow from the Project."""
+    hints = get_type_hints(NetworkConfig)
+    return {name: hints[name] for name in ("name", "width", "depth", "up")}
+
+
+def _parse(key: str, text: str, kind: Any) -> Any:
+    text = text.strip()
+    if get_origin(kind) in (Union, types.UnionType):
+        if text.lower() in ("", "none"):
+            return None
+        kind = get_args(kind)[0]
+    if kind is bool:
+        if text.lower() not in _TRUE + _FALSE:
+            raise ConfigError(f"{key} cannot be {text!r}.", hint="Write yes or no.")
+        return text.lower() in _TRUE
+    if kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            what = "a whole number" if kind is int else "a number"
+            raise ConfigError(f"{key} cannot be {text!r}.", hint=f"Write {what}.") from None
+    return text

@@ -1,0 +1,92 @@
+"""Presets by kind of picture, and the Config that fits a data set."""
+
+import math
+import statistics
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from core.errors import ConfigError
+from core.images import ImageSize
+from core.project.index import Index, SampleRow
+from core.project.project import Project
+from core.project.report import usable
+from core.training.config import TrainingConfig
+
+PRESETS: Final[Mapping[str, TrainingConfig]] = {
+    "satellite": TrainingConfig(preset="satellite", augment="satellite"),
+    "medical": TrainingConfig(preset="medical", augment="medical"),
+    "cell": TrainingConfig(preset="cell", augment="cell"),
+    "industrial": TrainingConfig(preset="industrial", augment="industrial", foreground_share=0.5),  # defects are rare
+    "general": TrainingConfig(preset="general", augment="general"),
+}
+
+_PIXELS_SEEN_AT_ONCE: Final = 0.05  # of all, at most, in one batch: larger batches repeat themselves
+_LEAST_BATCH: Final = 4  # BatchNorm's statistics of fewer Tiles differ too much from those of prediction
+_LEAST_STEPS: Final = 300
+_MOST_STEPS: Final = 2400
+_TILES_FOR_LEAST: Final = 50  # a set of so many Tiles gets the least Steps, one of four times as many twice as many
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """What the choice of settings needs to know of a data set. Only Samples that can train count."""
+
+    pictures: int
+    sizes: Mapping[ImageSize, int] = field(default_factory=dict)  # how many pictures have that size
+    pixels: Mapping[int, int] = field(default_factory=dict)  # by class id, over all pictures
+    classes: int = 2  # with background
+
+    @property
+    def total_pixels(self) -> int:
+        return sum(size.pixels * count for size, count in self.sizes.items())
+
+    @property
+    def side(self) -> int:
+        """Median over the pictures of the longer side."""
+        sides = [max(size) for size, count in self.sizes.items() for _ in range(count)]
+        return round(statistics.median(sides)) if sides else 0
+
+
+def facts_of(rows: Sequence[SampleRow], *, classes: int) -> DataFacts:
+    """The DataFacts of index rows; those that cannot train are left out."""
+    training = [row for row in rows if usable(row)]
+    pixels = Counter[int]()
+    for row in training:
+        pixels.update(row.pixels)
+    return DataFacts(len(training), Counter(row.size for row in training), pixels, classes)
+
+
+def data_facts(project: Project) -> DataFacts:
+    """The DataFacts of a Project as it is now."""
+    index = Index(project)
+    index.refresh()
+    return facts_of(index.rows(), classes=len(project.settings.labels))
+
+
+def propose(preset: str, facts: DataFacts) -> TrainingConfig:
+    """The Config of a Preset, fitted to the data set: Tile, batch, and how long to train. Raises ConfigError.
+
+    Small pictures get a Tile of their own size; small sets a batch of at most 5 % of their pixels, but never under 4.
+    The number of Steps grows with the root of the number of Tiles: some minutes for a first set on two cores.
+    """
+    if preset not in PRESETS:
+        raise ConfigError(f"There is no preset {preset!r}.", hint=f"Choose one of {', '.join(PRESETS)}.")
+    base = PRESETS[preset]
+    network = replace(base.network, classes=max(2, facts.classes))
+    if not facts.pictures:
+        return replace(base, network=network)
+    multiple = network.multiple_of
+    tile = min(base.tile, max(2 * multiple, math.ceil(facts.side / multiple) * multiple))
+    share = _PIXELS_SEEN_AT_ONCE * facts.total_pixels / tile**2
+    batch = max(_LEAST_BATCH, min(base.batch * base.tile**2 // tile**2, math.floor(share), 4 * base.batch))
+    tiles = facts.total_pixels / base.tile**2
+    steps = _LEAST_STEPS * max(1.0, math.sqrt(tiles / _TILES_FOR_LEAST))
+    return replace(
+        base,
+        network=network,
+        tile=tile,
+        batch=batch,
+        steps_per_epoch=math.ceil(min(steps, _MOST_STEPS) / base.epochs),
+    )
