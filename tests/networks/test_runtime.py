@@ -1,0 +1,15 @@
+import platform
+
+import pytest
+
+from core.networks import runtime
+from core.networks.runtime import tune_allocator
+
+
+def test_the_allocator_is_tuned_where_the_c_library_is_glibc() -> None:
+    assert tune_allocator() == (platform.libc_ver()[0] == "glibc")
+
+
+def test_elsewhere_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime.sys, "platform", "win32")
+    assert tune_allocator() is False
