@@ -1,0 +1,15 @@
+"""What a reader has to say about one file: what it turned, cut, left out or assumed."""
+
+from typing import Literal, NamedTuple
+
+NoteKind = Literal[
+    "turned", "clipped", "ignored", "renamed", "unmatched", "duplicate", "assumed", "error", "label"
+]  # in `label`, a label came new
+
+
+class Note(NamedTuple):
+    """A clause without a full stop.  many: the same for several, with # where the number stands; it groups notes."""
+
+    kind: NoteKind
+    text: str
+    many: str = ""
