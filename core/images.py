@@ -190,7 +190,8 @@ def _guarded(name: str, read: Callable[[], T]) -> T:
 def _too_large(name: str, size: ImageSize | None) -> ReadError:
     seen = f"is {size} = {size.pixels / 1e6:.0f} megapixels" if size else "is very large"
     return ReadError(
-        f"{name} {seen}; the limit is {MAX_PIXELS // 1_000_000}.", hint="Cut it into smaller pictures and import those."
+        f"{name} {seen}; the limit is {MAX_PIXELS // 1_000_000} megapixels.",
+        hint="Cut it into smaller pictures and import those.",
     )
 
 
