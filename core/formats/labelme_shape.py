@@ -4,6 +4,7 @@ import base64
 import binascii
 import io
 import math
+import warnings
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -11,9 +12,8 @@ import numpy as np
 from PIL import Image
 
 from core.annotation.shapes import SHAPE_KINDS, MaskShape, PointsXY, Region, Shape
-from core.errors import ReadError
 from core.formats.note import Note
-from core.images import probe_image
+from core.images import MAX_PIXELS
 
 FARTHEST: Final = 1_000_000  # pixels; Pillow takes half a minute to draw a circle ten times as large
 _KEYS: Final = ("label", "points", "group_id", "description", "shape_type", "flags", "mask")
@@ -165,10 +165,12 @@ def _read_region(value: object) -> Region:
     """The PNG of a mask shape, 1-bit or 8-bit, as bool: everything but 0 is drawn."""
     try:
         data = base64.b64decode(value) if isinstance(value, str) else b""
-        probe_image(data)  # size and kind, before any pixel is decoded
-        with Image.open(io.BytesIO(data)) as picture:
+        with warnings.catch_warnings(), Image.open(io.BytesIO(data)) as picture:
+            warnings.simplefilter("ignore")
+            if picture.width * picture.height > MAX_PIXELS:
+                raise ValueError(f"{picture.width} x {picture.height} pixels")
             pixels = np.asarray(picture)
-    except (binascii.Error, ReadError, OSError, ValueError, SyntaxError, EOFError) as error:
+    except (binascii.Error, OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
         raise BrokenShapeError(
             "a mask whose pixels cannot be read was left out", "# masks whose pixels cannot be read were left out"
         ) from error

@@ -44,6 +44,7 @@ def detect_coding(
     table: the names that a classes.csv gives. Raises ReadError when it cannot be known, with what would help.
     """
     table = table or ClassTable()
+    labels = _named_by_table(labels, table)
     summaries = [summarise(mask) if isinstance(mask, RawMask) else mask for mask in masks]
     coloured = any(summary.coloured for summary in summaries)
     totals: Counter[int] = Counter()
@@ -61,11 +62,23 @@ def detect_coding(
     return _coding(meaning, labels, coloured)
 
 
-def _coding(meaning: _Meaning, labels: LabelSet, coloured: bool) -> MaskCoding:
+def _named_by_table(labels: LabelSet, table: ClassTable) -> LabelSet:
+    """A set without labels takes all those of the class table, in its order, also those that no mask here shows."""
+    if labels.foreground:
+        return labels
+    names = [table.names[class_id] for class_id in sorted(table.names) if class_id != 0]
+    return _wider(labels, (name for name in names if name.casefold() not in _VOID_NAMES))
+
+
+def _wider(labels: LabelSet, names: Iterable[str]) -> LabelSet:
     try:
-        wider = labels.with_names(name for name in meaning.names.values() if name != BACKGROUND)
+        return labels.with_names(name for name in names if name != BACKGROUND)
     except ConfigError as error:
         raise ReadError(f"The classes of the masks cannot be used: {error.message}", hint=error.hint) from error
+
+
+def _coding(meaning: _Meaning, labels: LabelSet, coloured: bool) -> MaskCoding:
+    wider = _wider(labels, meaning.names.values())
     table = {code: wider.id_of(name) for code, name in meaning.names.items()}
     other = None if meaning.other is None else wider.id_of(meaning.other)
     return MaskCoding(meaning.kind, table, wider, coloured, other, tuple(meaning.notes))
@@ -108,7 +121,7 @@ def _grey_meaning(totals: Mapping[int, int], labels: LabelSet, table: ClassTable
 def _indexed(values: list[int], labels: LabelSet, table: ClassTable) -> _Meaning:
     """Values are class ids: named by the labels in order, or by classes.csv when that shares names with them."""
     meaning = _Meaning("indexed", {0: BACKGROUND})
-    by_name = len(labels) == 1 or any(table.names.get(value) in labels for value in values)
+    by_name = any(table.names.get(value) in labels for value in values)
     for value in values:
         given = table.names.get(value)
         if value == IGNORE_ID and given is None:

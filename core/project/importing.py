@@ -1,0 +1,214 @@
+"""Bringing pictures and annotations into a Project. Each file that fails costs only itself; all is said in a report."""
+
+import posixpath
+import unicodedata
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+
+from core.annotation.labels import parse_labels_txt
+from core.errors import ConfigError, ReadError, UserError
+from core.files import safe_name
+from core.formats import FORMATS, detect
+from core.formats.class_table import FILE_NAMES
+from core.formats.labelme import LabelmeFile, NotLabelmeError, fit_to_picture, read_labelme
+from core.formats.mask_folder import in_mask_folder, pair_masks
+from core.formats.source import Source, SourceFile
+from core.project.import_masks import import_masks
+from core.project.import_pictures import Intake, Progress, read_groups
+from core.project.import_report import ImportReport, about
+from core.project.project import Project
+
+
+def import_source(
+    project: Project,
+    source: Source,
+    *,
+    images: Source | None = None,
+    format: str = "auto",
+    author: str = "import",
+    progress: Progress | None = None,
+) -> ImportReport:
+    """Bring `source` into `project`.
+
+    images: where its pictures are, when they lie elsewhere.  format: a name of FORMATS, or auto.  progress: is called
+    with (files done, files in all, name). Raises ReadError when nothing can be read or the masks cannot be understood
+    (then nothing came in), ConfigError for an unknown format, WriteError when the disk refuses (what came in stays).
+    """
+    if format not in ("auto", *FORMATS):
+        raise ConfigError(f"There is no format {format!r}.", hint=f"Choose of auto, {', '.join(FORMATS)}.")
+    source = _without_own_files(source)
+    if not source.files:
+        raise ReadError(f"{source.title} holds no file that can be read.", hint=" ".join(source.refused[:3]))
+    found = format if format != "auto" else _detect(source, images)
+    groups, said = read_groups(source)
+    if images is not None:
+        groups |= read_groups(images)[0]
+    intake = Intake(project, author, progress or (lambda done, total, name: None), groups, notes=said)
+    for sentence in (*source.refused, *(images.refused if images else ())):
+        intake.note("error", "", sentence)
+    if found == "masks":
+        import_masks(intake, source, images)
+    else:
+        with project.bulk():
+            _import_labelme(intake, source, images, annotations=found == "labelme")
+    return intake.report()
+
+
+def _detect(source: Source, images: Source | None) -> str:
+    """The format of a Source whose pictures may lie elsewhere."""
+    found = detect(source)
+    return "masks" if found == "images" and images is not None and pair_masks(source, images).pairs else found
+
+
+def _without_own_files(source: Source) -> Source:
+    """`source` without what a Maskloop project keeps beside its pictures and annotations."""
+    homes = [file.name.removesuffix("project.json") for file in source.files if file.base == "project.json"]
+    inner = tuple(home + part for home in homes for part in ("history/", "removed/", "runs/", "masks/"))
+    own = {home + name for home in homes for name in ("project.json", "split.json", "index.sqlite")}
+    kept = tuple(file for file in source.files if file.name not in own and not file.name.startswith(inner))
+    return Source(source.title, kept, source.refused)
+
+
+# ---------------------------------------------------------------------------------------------------------- Labelme
+
+
+def _import_labelme(intake: Intake, source: Source, images: Source | None, *, annotations: bool) -> None:
+    """Labelme files with their pictures, then the pictures that have none."""
+    pictures = [*source.pictures(), *(images.pictures() if images else ())]
+    files = source.with_suffix(".json") if annotations else []
+    intake.total = len(pictures) + len(files)
+    if annotations:
+        _learn_labels_txt(intake, source)
+    finder = _PictureFinder(pictures)
+    for file in files:
+        intake.step(file.name)
+        try:
+            read = read_labelme(file.read(), name=file.name)
+            _import_one(intake, read, finder)
+        except NotLabelmeError:
+            if file.base.casefold() not in FILE_NAMES:
+                intake.note(
+                    "ignored",
+                    file.name,
+                    f"{file.name} is JSON, but not Labelme's, and was left out",
+                    "# JSON files are not Labelme's and were left out",
+                )
+        except UserError as error:
+            intake.failed(file.name, error)
+    _add_the_rest(intake, pictures, files, source)
+
+
+def _add_the_rest(intake: Intake, pictures: list[SourceFile], files: list[SourceFile], source: Source) -> None:
+    """Pictures without annotation, but for those that are other people's masks and Labelme's own exports."""
+    annotated_folders = {file.folder for file in files}
+    exports = {
+        file.folder + "/" if file.folder else ""
+        for file in source.files
+        if file.base in ("class_names.txt", "label_names.txt")
+    }
+    for picture in pictures:
+        intake.step(picture.name)
+        derived = in_mask_folder(picture) or picture.name.startswith(tuple(exports))
+        if files and derived and picture.folder not in annotated_folders:
+            intake.note(
+                "ignored",
+                picture.name,
+                "it lies in a folder of masks or exports and was left out",
+                "# pictures lie in folders of masks or exports and were left out",
+            )
+        else:
+            intake.add(picture)
+
+
+def _import_one(intake: Intake, file: LabelmeFile, finder: "_PictureFinder") -> None:
+    sample = _sample_for(intake, file, finder)
+    if sample is None:
+        return
+    annotation, said = fit_to_picture(file, intake.project.image_info(sample))
+    intake.notes += about(file.name, (*file.notes, *said))
+    intake.learn_labels(annotation.label_names, file.name)
+    intake.save(sample, annotation, file.name)
+
+
+def _sample_for(intake: Intake, file: LabelmeFile, finder: "_PictureFinder") -> str | None:
+    """The Sample of a Labelme file: a picture of the import, of the Project, or the one inside of the file."""
+    picture, doubtful = finder.find(file)
+    if picture is not None:
+        samples = intake.add(picture)
+        if not samples:
+            return None  # it cannot be used; said already
+        if doubtful:
+            intake.note("assumed", file.name, f"{doubtful}; {picture.name} was taken")
+        if len(samples) > 1:
+            intake.note("assumed", file.name, f"its picture is a stack; the annotation was put on {samples[0]}")
+        return samples[0]
+    for stem in dict.fromkeys((PurePosixPath(file.image_path).stem, PurePosixPath(file.name).stem)):
+        if stem and intake.project.has_sample(safe_name(stem)):
+            return safe_name(stem)
+    if file.image_data:
+        name = PurePosixPath(file.image_path).name or PurePosixPath(file.name).stem
+        sample = intake.add_bytes(file.image_data, name)[0]
+        intake.note(
+            "assumed",
+            file.name,
+            "its picture is not there; the copy inside of the file (imageData) was taken, often a JPEG of it",
+            "# pictures are not there; the copies inside of the files (imageData) were taken, often JPEGs of them",
+        )
+        return sample
+    intake.note(
+        "unmatched",
+        file.name,
+        f"{file.name} is for {file.image_path or 'a picture without a name'}, which is not there",
+        "# annotations have no picture here",
+    )
+    return None
+
+
+class _PictureFinder:
+    """Finds the picture that a Labelme file names, whatever folder it was written in."""
+
+    def __init__(self, pictures: Iterable[SourceFile]) -> None:
+        self._by_name: dict[str, SourceFile] = {}
+        self._by_base: dict[str, list[SourceFile]] = {}
+        self._by_stem: dict[str, list[SourceFile]] = {}
+        for picture in pictures:
+            self._by_name.setdefault(_folded(picture.name), picture)
+            self._by_base.setdefault(_folded(picture.base), []).append(picture)
+            self._by_stem.setdefault(_folded(posixpath.splitext(picture.name)[0]), []).append(picture)
+
+    def find(self, file: LabelmeFile) -> tuple[SourceFile | None, str]:
+        """The picture, and what is doubtful about it ("" when nothing is): by its path, by its bare name beside the
+        file, by its bare name anywhere if unique, at last by the file's own name."""
+        folder = file.name.rpartition("/")[0]
+        base = PurePosixPath(file.image_path).name
+        for path in (file.image_path, base):
+            if path:
+                found = self._by_name.get(_folded(posixpath.normpath(posixpath.join(folder, path))))
+                if found:
+                    return found, ""
+        anywhere = self._by_base.get(_folded(base), [])
+        if len(anywhere) == 1:
+            return anywhere[0], ""
+        beside = self._by_stem.get(_folded(posixpath.splitext(file.name)[0]), [])
+        if len(beside) == 1:
+            return beside[0], f"it names {file.image_path or 'no picture'}, which is not there"
+        return None, ""
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _learn_labels_txt(intake: Intake, source: Source) -> None:
+    """Take the labels and their order from a labels.txt, when the Project has none yet."""
+    files = [file for file in source.files if file.base.casefold() == "labels.txt"]
+    if not files or intake.project.settings.labels.foreground:
+        return
+    file = min(files, key=lambda file: file.name.count("/"))
+    try:
+        labels = parse_labels_txt(file.read().decode("utf-8-sig"), name=file.name)
+        intake.learn_labels(labels.names, file.name)
+    except UnicodeDecodeError:
+        intake.note("error", file.name, f"{file.name} is not text in Unicode (UTF-8) and was left out")
+    except UserError as error:
+        intake.failed(file.name, error)
