@@ -14,6 +14,7 @@ No torch here: pages read Runs.
 
 import csv
 import hashlib
+import io
 import os
 import shutil
 import socket
@@ -133,7 +134,7 @@ def create_run(project: Project, config: TrainingConfig, *, name: str = "") -> R
     Raises UserError when there is nothing to learn from.
     """
     labels = project.settings.labels
-    rows = _training_rows(project)
+    rows = usable_rows(project)
     split = ensure_split(project, [row.name for row in rows], {row.name: _drawn(row) for row in rows})
     split = _only(split, {row.name for row in rows})
     _check_learnable(labels, rows, split)
@@ -352,7 +353,7 @@ def read_columns(path: Path) -> dict[str, list[float | None]]:
     except FileNotFoundError:
         return {}
     whole = text[: text.rfind("\n") + 1]
-    rows = csv.reader(whole.splitlines())
+    rows = csv.reader(io.StringIO(whole, newline=""))
     names = next(rows, [])
     columns: dict[str, list[float | None]] = {name: [] for name in names}
     for row in rows:
@@ -375,7 +376,8 @@ def previews(run: Run) -> list[Path]:
 # ------------------------------------------------------------------------------------------------------- details
 
 
-def _training_rows(project: Project) -> list[SampleRow]:
+def usable_rows(project: Project) -> list[SampleRow]:
+    """The Samples that can train or validate, as the files are now."""
     index = Index(project)
     index.refresh()
     return [row for row in index.rows() if usable(row)]
@@ -411,7 +413,7 @@ def _fingerprint(rows: Sequence[SampleRow]) -> str:
 
 def labels_changed(project: Project, run: Run) -> bool:
     """Whether the annotations are others than those that the Run began with."""
-    return _fingerprint(_training_rows(project)) != run.fingerprint
+    return _fingerprint(usable_rows(project)) != run.fingerprint
 
 
 def run_split(run: Run) -> Split:
