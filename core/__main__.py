@@ -6,6 +6,7 @@ stderr for what a person can mend. Anything else is our bug and keeps its traceb
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -139,19 +140,25 @@ def evaluate(args: argparse.Namespace) -> Result:
 
 
 def predict(args: argparse.Namespace) -> Result:
-    from core.inference.export import class_areas, write_prediction
+    from core.inference.export import PREDICTION_FORMATS, class_areas, write_prediction
     from core.inference.predict import predict
 
     formats = args.formats.split(",")
-    unknown = set(formats) - {"mask", "overlay", "labelme"}
+    unknown = set(formats) - set(PREDICTION_FORMATS)
     if unknown:
-        raise ConfigError(f"There is no format {sorted(unknown)[0]!r}.", hint="Choose of mask, overlay, labelme.")
+        hint = f"Choose of {', '.join(PREDICTION_FORMATS)}."
+        raise ConfigError(f"There is no format {sorted(unknown)[0]!r}.", hint=hint)
     backend = _load(args)
     labels, images = backend.card.labels, list(_pictures(args.image))
+    if any(path.resolve().parent == args.out.resolve() for path in images):
+        raise ConfigError(
+            f"{args.out} holds the pictures themselves; a mask could overwrite one.", hint="Choose another."
+        )
     written, failed = [], []
+    names: set[str] = set()
     with _Progress("predict") as progress:
         for number, (path, page) in enumerate(_pages(images, args.page)):
-            name = path.stem if page is None else f"{path.stem}_p{page + 1:04d}"
+            name = _unused(path.stem if page is None else f"{path.stem}_p{page + 1:04d}", names)
             try:
                 image = read_image(path, page=page or 0, intensity=backend.card.intensity)
             except ReadError as error:  # one bad picture costs only itself
@@ -161,7 +168,13 @@ def predict(args: argparse.Namespace) -> Result:
             started = time.monotonic()
             prediction = predict(image, backend)
             files = write_prediction(
-                prediction, image, name=name, image_name=path.name, labels=labels, folder=args.out, formats=formats
+                prediction,
+                image,
+                name=name,
+                image_name=Path(os.path.relpath(path, args.out)).as_posix(),
+                labels=labels,
+                folder=args.out,
+                formats=formats,
             )
             written.append(
                 {
@@ -264,6 +277,16 @@ def _pages(paths: Sequence[Path], page: int | None) -> Iterator[tuple[Path, int 
             yield path, None
         else:
             yield from ((path, number) for number in ([page - 1] if page else range(count)))
+
+
+def _unused(name: str, used: set[str]) -> str:
+    """`name`, with a number behind it when another picture of this call has it."""
+    free, number = name, 1
+    while free.casefold() in used:
+        number += 1
+        free = f"{name}-{number}"
+    used.add(free.casefold())
+    return free
 
 
 def _run_folder(args: argparse.Namespace) -> Path:
