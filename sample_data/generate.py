@@ -4,7 +4,7 @@
     python -m sample_data.generate OUT --count 100 --format masks --classes building
 
 labelme writes OUT/scene_0000.png with scene_0000.json beside it; masks writes OUT/images and OUT/masks, equal stems.
-Both write labels.txt. The same seed gives the same scenes. Nothing here imports core.
+Both write labels.txt, masks also classes.csv. The same seed gives the same scenes. Nothing here imports core.
 """
 
 import argparse
@@ -134,6 +134,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         write(args.out, f"scene_{number:04d}", scene(args.seed + number, args.size), classes)
     args.out.mkdir(parents=True, exist_ok=True)
     (args.out / "labels.txt").write_text("\n".join(classes) + "\n", encoding="utf-8")
+    if args.format == "masks":
+        rows = ["index,name", "0,background", *(f"{class_id},{name}" for class_id, name in enumerate(classes, 1))]
+        (args.out / "classes.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -125,6 +125,7 @@ def test_the_command_writes_labelme_files(tmp_path: Path) -> None:
 def test_the_command_writes_masks_of_the_chosen_classes(tmp_path: Path) -> None:
     main([str(tmp_path), "--count", "1", "--size", "96", "--seed", "3", "--format", "masks", "--classes", "road"])
     assert (tmp_path / "labels.txt").read_text() == "road\n"
+    assert (tmp_path / "classes.csv").read_text() == "index,name\n0,background\n1,road\n"
     mask = np.asarray(Image.open(tmp_path / "masks" / "scene_0000.png"))
     assert np.array_equal(mask, (scene(3, 96).mask == 2).astype(np.uint8))
     assert (tmp_path / "images" / "scene_0000.png").is_file()
