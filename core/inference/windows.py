@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from core.images import RGB, ImageSize
 
 SINGLE: Final = 1.3  # up to this many windows long, a picture is one window
+SMALLEST: Final = 0.75  # of the wished side; smaller windows see too little around
 _FLOOR: Final = 1e-3  # least weight in a window, before the sum is made one
 
 
 class Window(NamedTuple):
-    """A rectangle of a picture. It may reach past the bottom and right edge, where the picture is mirrored."""
+    """A rectangle of a picture. It may reach past the bottom and right edge, where the picture goes on mirrored."""
 
     top: int
     left: int
@@ -56,9 +57,10 @@ class WindowPlan(NamedTuple):
 def plan_windows(size: ImageSize, *, window: int, overlap: float, multiple_of: int) -> WindowPlan:
     """Windows of at most about `window` pixels a side that cover every pixel of a picture of `size`.
 
-    overlap: the least part of a window that it shares with the next, 0 to 0.9.  Heights and widths are multiples of
-    `multiple_of`. Windows are spread evenly and made as small as the overlap allows, so that the last one fits without
-    waste. A side of up to 1.3 windows gets one window.
+    overlap: the least part of a window that it shares with the next, 0 to 0.9.  Heights, widths and places are
+    multiples of `multiple_of`: a network that halves the picture then sees the same pixels together in each window, so
+    neighbours agree where they overlap. Windows are spread evenly and sized for the fewest pixels in all; the last may
+    reach out of the picture by less than one multiple. A side of up to 1.3 windows gets one window.
     """
     if not 0 <= overlap <= 0.9:
         raise ValueError(f"the overlap must be 0 to 0.9, got {overlap}")
@@ -68,23 +70,21 @@ def plan_windows(size: ImageSize, *, window: int, overlap: float, multiple_of: i
 
 
 def _axis(length: int, window: int, overlap: float, multiple_of: int) -> Axis:
-    window = _multiple(window, multiple_of)
-    if length <= window * SINGLE:
-        return Axis(length, _multiple(length, multiple_of), (0,))
-    gaps = math.ceil((length - window) / _stride(window, overlap))  # one fewer than windows
-    side = window
-    while side > multiple_of and side - multiple_of + gaps * _stride(side - multiple_of, overlap) >= length:
-        side -= multiple_of
-    return Axis(length, side, tuple(i * (length - side) // gaps for i in range(gaps + 1)))
+    """All counting is in multiples: a window of 16 of them may stand 12 from the next at an overlap of 0.2."""
+    longest, covered = _multiples(window, multiple_of), _multiples(length, multiple_of)
+    if length <= longest * multiple_of * SINGLE:
+        return Axis(length, covered * multiple_of, (0,))
+    choices = []
+    for side in range(longest, math.ceil(longest * SMALLEST) - 1, -1):
+        gaps = math.ceil((covered - side) / max(1, math.floor(side * (1 - overlap) + 1e-9)))
+        choices.append((side * (gaps + 1), -side, gaps))
+    _, side, gaps = min(choices)
+    starts = tuple(i * (covered + side) // gaps * multiple_of for i in range(gaps + 1))
+    return Axis(length, -side * multiple_of, starts)
 
 
-def _stride(side: int, overlap: float) -> int:
-    """The furthest that two windows may stand apart; at least a pixel."""
-    return max(1, math.floor(side * (1 - overlap) + 1e-9))
-
-
-def _multiple(length: int, of: int) -> int:
-    return -(-length // of) * of
+def _multiples(length: int, of: int) -> int:
+    return -(-length // of)
 
 
 def blend_weights(axis: Axis) -> NDArray[np.float32]:

@@ -57,7 +57,7 @@ def test_folding_batch_norms_changes_nothing_in_eval_mode(name: str, up: str) ->
 
 def test_batch_norms_follow_within_ten_steps() -> None:
     for name in NETWORKS:
-        norms = [part for part in build_network(NetworkConfig(name=name, width=4)).modules()]
+        norms = build_network(NetworkConfig(name=name, width=4)).modules()
         assert {part.momentum for part in norms if isinstance(part, torch.nn.BatchNorm2d)} == {0.1}
 
 

@@ -1,0 +1,171 @@
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from core.annotation.labels import LabelSet
+from core.errors import ConfigError
+from core.images import RGB
+from core.inference.predict import Cancelled, PredictConfig, normalisation_table, predict, softmax
+from core.inference.torch_backend import TorchBackend, network_backend
+from core.networks import build_network
+from core.networks.card import ModelCard, NetworkConfig, Normalisation
+
+CPU = torch.device("cpu")
+
+
+def card(classes: int = 2, window: int = 64, depth: int = 2) -> ModelCard:
+    labels = LabelSet.of([f"label {i}" for i in range(1, classes)])
+    return ModelCard(NetworkConfig("unet", classes=classes, width=4, depth=depth), labels, window=window)
+
+
+class Threshold:
+    """A backend whose class is known for each pixel: the channel with the greatest value, for three classes."""
+
+    card = card(classes=3)
+    multiple_of = 4
+
+    def __init__(self) -> None:
+        self.shapes: list[tuple[int, ...]] = []
+
+    def logits(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        self.shapes.append(batch.shape)
+        return 20 * batch
+
+
+def coloured(height: int, width: int, seed: int = 0) -> tuple[RGB, NDArray[np.uint8]]:
+    """A picture in which each pixel has one bright channel, and which one."""
+    ids = np.random.default_rng(seed).integers(0, 3, (height, width), dtype=np.uint8)
+    return np.asarray(np.eye(3, dtype=np.uint8)[ids] * 200), ids
+
+
+@pytest.mark.parametrize(
+    "size", [(1, 1), (1, 2), (5, 700), (700, 5), (64, 64), (65, 63), (83, 83), (84, 200), (333, 250)]
+)
+@pytest.mark.parametrize("batch", [1, 3])
+def test_each_pixel_gets_its_own_class_at_any_size(size: tuple[int, int], batch: int) -> None:
+    image, ids = coloured(*size)
+    found = predict(image, Threshold(), config=PredictConfig(batch=batch))
+    assert np.array_equal(found.mask, ids)
+    assert found.confidence.shape == size
+    assert found.confidence.min() >= 254  # all windows agree
+    assert found.mask.dtype == found.confidence.dtype == np.uint8
+
+
+def test_confidence_is_the_probability_of_the_class() -> None:
+    class Unsure(Threshold):
+        def logits(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+            return np.log(np.broadcast_to(np.float32([0.2, 0.5, 0.3])[:, None, None], batch.shape))
+
+    found = predict(np.zeros((200, 150, 3), np.uint8), Unsure())
+    assert (found.mask == 1).all()
+    assert np.abs(found.confidence.astype(int) - round(0.5 * 255)).max() <= 1
+
+
+def test_a_picture_within_1_3_windows_is_computed_at_once() -> None:
+    backend = Threshold()
+    predict(coloured(83, 70)[0], backend)
+    assert backend.shapes == [(1, 3, 84, 72)]
+
+
+def test_the_picture_is_normalised_as_the_card_says() -> None:
+    normalisation = Normalisation((10.0, 20.0, 30.0), (2.0, 4.0, 8.0))
+    image = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    seen: list[NDArray[np.float32]] = []
+
+    class Recorder(Threshold):
+        card = ModelCard(Threshold.card.network, Threshold.card.labels, normalisation)
+
+        def logits(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+            seen.append(batch.copy())
+            return batch
+
+    predict(image, Recorder())
+    np.testing.assert_allclose(seen[0][0], normalisation.apply(image), rtol=1e-6)
+    assert normalisation_table(normalisation).shape == (1, 256, 3)
+
+
+def test_softmax_sums_to_one_and_bears_large_logits() -> None:
+    found = softmax(np.float32([[[1e4]], [[-1e4]], [[1e4]]]))
+    assert found.ravel().tolist() == [0.5, 0, 0.5]
+
+
+def test_progress_ends_at_one() -> None:
+    seen: list[float] = []
+    predict(coloured(200, 200)[0], Threshold(), progress=seen.append)
+    assert seen == sorted(seen)
+    assert seen[-1] == 1
+    assert len(seen) == 16
+
+
+def test_it_stops_between_windows_when_asked() -> None:
+    backend = Threshold()
+    answers: Iterator[bool] = iter([False, False, True])
+    with pytest.raises(Cancelled):
+        predict(coloured(200, 200)[0], backend, cancelled=lambda: next(answers))
+    assert len(backend.shapes) == 2
+
+
+def test_settings_that_cannot_be_are_refused() -> None:
+    for wrong in ({"overlap": 0.95}, {"window": 8}, {"batch": 0}):
+        with pytest.raises(ConfigError):
+            PredictConfig(**wrong)
+
+
+def seeded_network() -> torch.nn.Module:
+    """A random network that gives about half of the pixels to either class."""
+    torch.manual_seed(0)
+    network = build_network(card().network)
+    pictures = torch.from_numpy(Normalisation().apply(soft_picture(256, 256)))[None]
+    for _ in range(50):
+        network(pictures)
+    network.eval()
+    with torch.no_grad():
+        logits = network(pictures)
+        network.head.bias[1] -= (logits[:, 1] - logits[:, 0]).median()
+    return network
+
+
+def soft_picture(height: int, width: int) -> RGB:
+    """Smooth blobs, as pictures have them."""
+    coarse = torch.rand(1, 3, height // 16, width // 16, generator=torch.Generator().manual_seed(0))
+    fine = torch.nn.functional.interpolate(coarse, size=(height, width), mode="bicubic", align_corners=False)
+    return (fine[0].clamp(0, 1) * 255).byte().permute(1, 2, 0).numpy()
+
+
+def test_seams_do_not_show() -> None:
+    """A crop that begins half a window later has its seams elsewhere, and predicts the same in its interior.
+
+    The network sees 20 pixels to each side, half of an overlap is 19 or more, so next to nothing of a window's edge is
+    left: confidence differs by less than 1 of 255 on average, and less than 1 of 100 pixels change their class. (The
+    network is random; with windows at any place instead of multiples of 4 it is 21 of 255, and 15 of 100.)
+    """
+    backend = TorchBackend(seeded_network(), card(window=192), device=CPU, dtype=torch.float32)
+    image = soft_picture(640, 640)
+    whole, part = predict(image, backend), predict(image[96:, 96:], backend)
+    inside = (slice(24, -24), slice(24, -24))
+    foreground = [np.where(p.mask == 1, p.confidence, 255 - p.confidence).astype(int) for p in (whole, part)]
+    difference = np.abs(foreground[0][96:, 96:][inside] - foreground[1][inside])
+    assert 0.3 < (whole.mask == 1).mean() < 0.7  # the network does not say the same everywhere
+    assert difference.mean() < 1
+    assert (whole.mask[96:, 96:][inside] != part.mask[inside]).mean() < 0.01
+
+
+def test_windows_predict_what_the_whole_picture_would() -> None:
+    backend = TorchBackend(seeded_network(), card(window=192), device=CPU, dtype=torch.float32)
+    image = soft_picture(640, 640)
+    windows = predict(image, backend)
+    once = predict(image, backend, config=PredictConfig(window=640))
+    assert (windows.mask != once.mask).mean() < 0.01
+
+
+def test_a_live_network_goes_on_training_as_if_nothing_had_happened() -> None:
+    network = seeded_network().train()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    backend = network_backend(network, card())
+    predict(coloured(70, 70)[0], backend)
+    assert network.training
+    assert all(value.requires_grad for value in network.parameters())
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
