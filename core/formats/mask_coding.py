@@ -155,7 +155,7 @@ def _soft(labels: LabelSet, table: ClassTable, seen: str) -> _Meaning:
 
 def _lossy_meaning(totals: Mapping[int, int], labels: LabelSet, table: ClassTable) -> _Meaning:
     pure = [value for value in totals if value < 32 or value >= 224]
-    if (max(totals) < 224 and max(totals) >= 32) or _share(totals, pure) < PURE_SHARE:
+    if 0 < max(totals) < 224 or _share(totals, pure) < PURE_SHARE:
         raise ReadError("JPEG has blurred the values of the masks.", hint=_SAVE_AS_PNG)
     return _soft(labels, table, "the masks are JPEG, which blurs their edges")
 
