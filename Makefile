@@ -37,6 +37,7 @@ clean:  ## remove the environment and the caches; projects are not touched
 
 $(VENV)/bin/pip:
 	@test -n "$(PYTHON)" || { echo "Maskloop needs Python 3.11; none was found. Install it, or name it: make run PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || { echo "$(PYTHON) is not a Python 3.11. Name one: make run PYTHON=/path/to/python3.11"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make environments. On Debian and Ubuntu: apt-get install python3.11-venv"; exit 1; }
 	@$(PYTHON) -m venv $(VENV)
 
