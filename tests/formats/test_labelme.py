@@ -305,6 +305,26 @@ def test_a_labelme_file_is_known_by_its_content() -> None:
     assert not looks_like_labelme(picture(1))
 
 
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=8,
+)
+KEYS = ("label", "points", "shape_type", "group_id", "flags", "description", "mask")
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.dictionaries(st.sampled_from(KEYS), ANYTHING) | ANYTHING, max_size=3),
+    st.dictionaries(st.sampled_from(("version", "flags", "imagePath", "imageData", "imageHeight", "x")), ANYTHING),
+)
+def test_whatever_stands_in_a_file_it_is_read_or_left_out(shapes: list[Any], top: dict[str, Any]) -> None:
+    drawn = shape("point", [[1, 2]])
+    file = read_labelme(labelme(*shapes, drawn, **top))
+    assert file.annotation.shapes[-1].points_xy == ((1, 2),)
+    assert read_labelme(write_labelme(file.annotation, image_path="a.png")).annotation.shapes == file.annotation.shapes
+
+
 # ---------------------------------------------------------------------------------------------------- fit to picture
 
 
