@@ -11,6 +11,7 @@ import shutil
 import signal
 import sys
 import traceback
+from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -28,6 +29,7 @@ from core.networks.card import ModelCard
 from core.networks.runtime import tune_allocator
 from core.project.project import Project
 from core.training.curves import Curves
+from core.training.estimate import median_step, remember_step
 from core.training.heartbeat import Pace, Status
 from core.training.retrain import compare_and_promote, read_comparison, read_truth
 from core.training.run import (
@@ -51,6 +53,7 @@ _CACHE: Final = "cache"  # in the Run's folder
 _CACHE_SHARE: Final = 0.25  # of the memory that is free at the start
 _CACHE_MOST: Final = 4 << 30  # bytes
 _PREVIEW_SIDE: Final = 360
+_STEPS_TIMED: Final = 20  # the last ones: the next estimate for these settings is what this Run took
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -139,11 +142,12 @@ def _train(run: Run, status: Status, on_epoch: OnEpoch | None) -> bool:
     data = _training_data(project, run)
     state = _read_state(run.folder)
     curves = Curves(run, state)
-    pace = Pace(run.config)
+    pace, times = Pace(run.config), deque[float](maxlen=_STEPS_TIMED)
     try:
         for result in train(config, data, resume=state):
             if isinstance(result, StepResult):
                 curves.add_step(result)
+                times.append(result.seconds)
                 status.update(**pace.of(result))
                 if stop_requested(run.folder):
                     log(run.folder, f"Stopped in epoch {result.epoch}, at step {result.step}.")
@@ -152,6 +156,8 @@ def _train(run: Run, status: Status, on_epoch: OnEpoch | None) -> bool:
                     status.update(doing="validates")
                 continue
             _write_epoch(run, data, curves, result)
+            if len(times) > 2:
+                remember_step(config, median_step(times))
             status.update(doing="trains")
             if on_epoch is not None:
                 on_epoch(result.epoch, pace.epochs, _in_words(result))
