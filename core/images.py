@@ -105,7 +105,7 @@ class ImageInfo(NamedTuple):
 def probe_image(source: Path | bytes, *, name: str | None = None) -> ImageInfo:
     """Read the header of a picture. Raises ReadError for what is not a picture or has more than MAX_PIXELS."""
     name = name or _name_of(source)
-    return _guarded(name, lambda: _probe(source, name))
+    return guarded(name, lambda: _probe(source, name))
 
 
 def read_image(
@@ -118,7 +118,7 @@ def read_image(
     """
     name = name or _name_of(source)
     rule = intensity or IntensityRule()
-    return _guarded(name, lambda: _read(source, page, rule, name))
+    return guarded(name, lambda: _read(source, page, rule, name))
 
 
 def encode_png(image: NDArray[np.uint8]) -> bytes:
@@ -168,7 +168,8 @@ _DECODER_ERRORS = (
 )
 
 
-def _guarded(name: str, read: Callable[[], T]) -> T:
+def guarded(name: str, read: Callable[[], T]) -> T:
+    """What `read` gives; whatever a decoder raises on garbage becomes a ReadError that names the file."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow grumbles about odd tags; the pixels decide, and our own limit

@@ -1,4 +1,4 @@
-"""The file beside a folder of masks that says what its ids or colours are called: classes.csv or classes.json."""
+"""The file beside a folder of masks that says what its ids or colours are called: classes.csv, .json or labels.txt."""
 
 import csv
 import io
@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from core.annotation.labels import LabelSet, parse_color
+from core.annotation.labels import LabelSet, parse_color, parse_labels_txt
 from core.errors import ConfigError, ReadError
 
-FILE_NAMES: Final = ("classes.csv", "classes.json", "class_dict.csv")
+FILE_NAMES: Final = ("classes.csv", "classes.json", "class_dict.csv", "labels.txt", "class_names.txt")  # best first
 _INDEX: Final = ("index", "id", "value", "class_id")
 _NAME: Final = ("name", "class", "label")
 
@@ -24,10 +24,15 @@ class ClassTable:
 
 
 def read_class_table(data: bytes, *, name: str) -> ClassTable:
-    """Read classes.csv (a header with index and name; color or r, g, b if any) or classes.json (the same as objects,
-    or {"1": "crack"}). Raises ReadError."""
+    """Read a table of classes. Raises ReadError.
+
+    classes.csv: a header with index and name; color or r, g, b if any. classes.json: the same as objects, or
+    {"1": "crack"}. labels.txt, as Labelme exports by it: the names in the order of their ids, 1 the first drawn one.
+    """
     try:
         text = data.decode("utf-8-sig")
+        if name.lower().endswith(".txt"):
+            return ClassTable(dict(enumerate(parse_labels_txt(text, name=name).names)))
         rows = _json_rows(text) if name.lower().endswith(".json") else _csv_rows(text)
         return _table(rows)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, csv.Error, ConfigError) as error:

@@ -4,16 +4,17 @@ import base64
 import binascii
 import io
 import math
-import warnings
 from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from core.annotation.shapes import SHAPE_KINDS, MaskShape, PointsXY, Region, Shape
+from core.errors import ReadError
 from core.formats.note import Note
-from core.images import MAX_PIXELS
+from core.images import MAX_PIXELS, guarded
 
 FARTHEST: Final = 1_000_000  # pixels; Pillow takes half a minute to draw a circle ten times as large
 _KEYS: Final = ("label", "points", "group_id", "description", "shape_type", "flags", "mask")
@@ -165,12 +166,8 @@ def _read_region(value: object) -> Region:
     """The PNG of a mask shape, 1-bit or 8-bit, as bool: everything but 0 is drawn."""
     try:
         data = base64.b64decode(value) if isinstance(value, str) else b""
-        with warnings.catch_warnings(), Image.open(io.BytesIO(data)) as picture:
-            warnings.simplefilter("ignore")
-            if picture.width * picture.height > MAX_PIXELS:
-                raise ValueError(f"{picture.width} x {picture.height} pixels")
-            pixels = np.asarray(picture)
-    except (binascii.Error, OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+        pixels = guarded("The mask", lambda: _decode(data))
+    except (binascii.Error, ValueError, ReadError) as error:
         raise BrokenShapeError(
             "a mask whose pixels cannot be read was left out", "# masks whose pixels cannot be read were left out"
         ) from error
@@ -178,6 +175,13 @@ def _read_region(value: object) -> Region:
         return np.ascontiguousarray(pixels != 0)
     channels = 3 if pixels.shape[2] > 2 else 1  # some tools write colours; alpha is not drawing
     return np.asarray(pixels[:, :, :channels].any(axis=2), dtype=np.bool_)
+
+
+def _decode(data: bytes) -> NDArray[Any]:
+    with Image.open(io.BytesIO(data)) as picture:
+        if picture.width * picture.height > MAX_PIXELS:
+            raise ValueError(f"{picture.width} x {picture.height} pixels are too many")
+        return np.asarray(picture)
 
 
 def _mask_box(points_xy: PointsXY, region: Region) -> PointsXY:

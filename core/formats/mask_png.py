@@ -20,11 +20,12 @@ from core.annotation.overlay import colors
 from core.annotation.raster import Mask
 from core.errors import ReadError
 from core.formats.note import Note
-from core.images import ImageSize, probe_image, turn_upright
+from core.images import ImageSize, guarded, probe_image, turn_upright
 
 Codes = NDArray[Any]  # (H, W) unsigned: a grey value or index, or red << 16 | green << 8 | blue
 MaskKind = Literal["indexed", "binary", "scaled", "objects", "coloured"]
 _GREY: Final = 0x010101  # a grey value times this is its packed colour
+_LARGEST: Final = 0xFFFFFF  # code
 _MANY_VALUES: Final = 64
 
 
@@ -77,10 +78,7 @@ def read_mask_file(data: bytes, *, name: str = "The mask") -> RawMask:
     info = probe_image(data, name=name)
     if info.pages > 1:
         raise ReadError(f"{name} has {info.pages} pages.", hint="Save one mask a file.")
-    try:
-        pixels, lossy = _decode(data)
-    except (OSError, ValueError, SyntaxError, EOFError, KeyError, TypeError) as error:
-        raise ReadError(f"{name} cannot be read as a picture ({error}).", hint="Save it as PNG.") from error
+    pixels, lossy = guarded(name, lambda: _decode(data))
     pixels = turn_upright(pixels, info.orientation)
     if pixels.dtype.kind == "f":
         pixels = _whole_numbers(pixels, name)
@@ -113,10 +111,10 @@ def _decode(data: bytes) -> tuple[NDArray[Any], bool]:
 
 
 def _whole_numbers(pixels: NDArray[Any], name: str) -> NDArray[Any]:
-    whole = np.rint(pixels)
-    if not np.isfinite(pixels).all() or not np.array_equal(whole, pixels):
+    whole = np.rint(pixels)  # NaN differs from itself, so it ends here too
+    if not np.array_equal(whole, pixels) or np.abs(whole).max() > _LARGEST:
         raise ReadError(
-            f"{name} holds numbers with fractions, as a probability map does.", hint="Save class ids as a PNG."
+            f"{name} holds numbers that are not whole, as a probability map does.", hint="Save class ids as a PNG."
         )
     return whole.astype(np.int64)
 
@@ -125,7 +123,7 @@ def _unsigned(pixels: NDArray[Any], name: str) -> Codes:
     if pixels.dtype in (np.uint8, np.uint16):
         return pixels
     low, high = int(pixels.min()), int(pixels.max())
-    if low < 0 or high > 0xFFFFFF:
+    if low < 0 or high > _LARGEST:
         raise ReadError(f"{name} holds values from {low} to {high}; class ids go from 0 to 255.", hint="Save it anew.")
     return pixels.astype(np.uint8 if high < 256 else np.uint32)
 

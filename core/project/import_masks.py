@@ -116,9 +116,9 @@ def _say_what_is_alone(intake: Intake, found: MaskPairs) -> None:
 
 
 def _class_table(intake: Intake, sources: Iterable[Source | None]) -> ClassTable:
-    """The nearest classes.csv or classes.json of the sources; an empty table without one."""
+    """The outermost table of classes in the sources; an empty table without one."""
     files = [file for source in sources if source for file in source.files if file.base.casefold() in FILE_NAMES]
-    for file in sorted(files, key=lambda file: file.name.count("/")):
+    for file in sorted(files, key=lambda file: (file.name.count("/"), FILE_NAMES.index(file.base.casefold()))):
         try:
             return read_class_table(file.read(), name=file.name)
         except ReadError as error:

@@ -5,6 +5,7 @@ import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ from core.errors import ReadError, UserError, WriteError
 from core.files import safe_name
 from core.formats.note import NoteKind
 from core.formats.source import Source, SourceFile
-from core.images import probe_image
+from core.images import MAX_PIXELS, guarded, probe_image
 from core.project.import_report import ImportNote, ImportReport
 from core.project.project import Project
 from core.project.sample import stamp_of
@@ -83,7 +84,7 @@ class Intake:
         """The Samples of a picture: one, or one for each page of a stack. Raises ReadError, WriteError."""
         path = PurePosixPath(name)
         if probe_image(data, name=path.name).pages > 1:
-            pages = list(_full_pages(data, path.name))
+            pages = guarded(path.name, lambda: _full_pages(data, path.name))
             if len(pages) > 1:
                 return self._add_stack(data, pages, path)
         return (self._add_one(data, path.name, name, self.groups.get(path.stem)),)
@@ -172,29 +173,19 @@ class Intake:
 # ----------------------------------------------------------------------------------------------------------- stacks
 
 
-def _full_pages(data: bytes, name: str) -> Iterator[int]:
+def _full_pages(data: bytes, name: str) -> list[int]:
     """The pages of a TIFF that are pictures of their own: no smaller copies, no transparency."""
-    try:
-        with tifffile.TiffFile(io.BytesIO(data)) as tiff:
-            if len(tiff.pages) > MAX_PAGES:
-                raise ReadError(f"{name} has {len(tiff.pages)} pages; the limit is {MAX_PAGES}.", hint="Split it.")
-            for number, page in enumerate(tiff.pages):
-                tag = page.aspage().tags.get(254)
-                if not (tag and int(tag.value) & _REDUCED_OR_MASK):
-                    yield number
-    except (ValueError, KeyError, IndexError, TypeError, OSError) as error:
-        raise ReadError(f"{name} is a damaged stack ({error}).", hint="Export it again.") from error
+    with tifffile.TiffFile(io.BytesIO(data)) as tiff:
+        if len(tiff.pages) > MAX_PAGES:
+            raise ReadError(f"{name} has {len(tiff.pages)} pages; the limit is {MAX_PAGES}.", hint="Split it.")
+        tags = [page.aspage().tags.get(254) for page in tiff.pages]
+        return [number for number, tag in enumerate(tags) if not (tag and int(tag.value) & _REDUCED_OR_MASK)]
 
 
 def _single_pages(data: bytes, pages: Iterable[int], name: str) -> Iterator[bytes]:
     """Each page as a TIFF of its own, lossless, in its own depth."""
     for number in pages:
-        try:
-            pixels, orientation = _page_pixels(data, number)
-        except (ValueError, KeyError, IndexError, TypeError, OSError, SyntaxError, EOFError, RuntimeError) as error:
-            raise ReadError(
-                f"Page {number + 1} of {name} cannot be read ({error}).", hint="Export it again."
-            ) from error
+        pixels, orientation = guarded(f"Page {number + 1} of {name}", partial(_page_pixels, data, number))
         buffer = io.BytesIO()
         tifffile.imwrite(
             buffer,
@@ -207,11 +198,17 @@ def _single_pages(data: bytes, pages: Iterable[int], name: str) -> Iterator[byte
         yield buffer.getvalue()
 
 
+def _check_size(height: int, width: int) -> None:
+    if height * width > MAX_PIXELS:
+        raise ValueError(f"{width} x {height} pixels are too many")
+
+
 def _page_pixels(data: bytes, number: int) -> tuple[NDArray[Any], int]:
     """Pixels as stored, and the page's orientation. Pillow knows more compressions, tifffile more kinds of numbers."""
     try:
         with Image.open(io.BytesIO(data)) as picture:
             picture.seek(number)
+            _check_size(picture.height, picture.width)
             orientation = int(picture.getexif().get(_ORIENTATION, 1))
             if picture.mode in ("L", "RGB", "RGBA", "F", "I") or picture.mode.startswith("I;16"):
                 return np.asarray(picture), orientation
@@ -219,6 +216,7 @@ def _page_pixels(data: bytes, number: int) -> tuple[NDArray[Any], int]:
     except UnidentifiedImageError:
         with tifffile.TiffFile(io.BytesIO(data)) as tiff:
             page = tiff.pages[number].aspage()
+            _check_size(page.imagelength, page.imagewidth)
             pixels = np.asarray(page.asarray())
             separate = pixels.ndim == 3 and int(page.planarconfig) == 2
             tag = page.tags.get(_ORIENTATION)

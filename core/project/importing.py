@@ -101,14 +101,14 @@ def _import_labelme(intake: Intake, source: Source, images: Source | None, *, an
 def _add_the_rest(intake: Intake, pictures: list[SourceFile], files: list[SourceFile], source: Source) -> None:
     """Pictures without annotation, but for those that are other people's masks and Labelme's own exports."""
     annotated_folders = {file.folder for file in files}
-    exports = {
-        file.folder + "/" if file.folder else ""
+    exports = tuple(
+        file.folder + "/"
         for file in source.files
-        if file.base in ("class_names.txt", "label_names.txt")
-    }
+        if file.base in ("class_names.txt", "label_names.txt") and file.folder and file.folder not in annotated_folders
+    )
     for picture in pictures:
         intake.step(picture.name)
-        derived = in_mask_folder(picture) or picture.name.startswith(tuple(exports))
+        derived = in_mask_folder(picture) or picture.name.startswith(exports)
         if files and derived and picture.folder not in annotated_folders:
             intake.note(
                 "ignored",

@@ -165,6 +165,11 @@ def test_class_tables_of_several_kinds(name: str, data: str) -> None:
     assert read_class_table(data.encode(), name=name).names == {0: "background", 1: "wall"}
 
 
+def test_labels_txt_counts_its_names() -> None:
+    data = b"__ignore__\n_background_\nwall\ncrack\n"
+    assert read_class_table(data, name="labels.txt").names == {0: "_background_", 1: "wall", 2: "crack"}
+
+
 @pytest.mark.parametrize(
     "data", ["name,r,g,b\nblack,0,0,0\nwall,255,0,0\n", "name,color\nblack,#000000\nwall,#ff0000\n"]
 )

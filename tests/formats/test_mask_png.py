@@ -87,11 +87,12 @@ def test_a_mask_with_a_camera_rotation_comes_upright() -> None:
         (b"", "is empty"),
         (b"hello", "cannot be read as a picture"),
         (saved(Image.fromarray(IDS))[:-30], "m.png cannot be read as a picture"),
-        (saved(Image.fromarray(IDS / np.float32(3)), "TIFF"), "holds numbers with fractions"),
+        (saved(Image.fromarray(IDS / np.float32(3)), "TIFF"), "holds numbers that are not whole"),
+        (saved(Image.fromarray(np.array([[np.nan, np.inf]], dtype=np.float32)), "TIFF"), "are not whole"),
         (saved(Image.fromarray(IDS.astype(np.int32) - 1), "TIFF"), "holds values from -1 to 254"),
         (saved(Image.fromarray(IDS), "TIFF", save_all=True, append_images=[Image.fromarray(IDS)]), "has 2 pages"),
     ],
-    ids=["empty", "text", "cut", "fractions", "negative", "pages"],
+    ids=["empty", "text", "cut", "fractions", "not finite", "negative", "pages"],
 )
 def test_what_is_not_a_mask_is_one_sentence(data: bytes, message: str) -> None:
     with pytest.raises(ReadError, match=message):
