@@ -20,7 +20,7 @@ from core.annotation.overlay import colors
 from core.annotation.raster import Mask
 from core.errors import ReadError
 from core.formats.note import Note
-from core.images import ImageSize, guarded, probe_image, turn_upright
+from core.images import guarded, probe_image, turn_upright
 
 Codes = NDArray[Any]  # (H, W) unsigned: a grey value or index, or red << 16 | green << 8 | blue
 MaskKind = Literal["indexed", "binary", "scaled", "objects", "coloured"]
@@ -37,10 +37,6 @@ class RawMask:
     codes: Codes
     coloured: bool = False  # at least one pixel is not grey; the codes are then packed colours
     lossy: bool = False  # JPEG: values near the true ones
-
-    @property
-    def size(self) -> ImageSize:
-        return ImageSize(*self.codes.shape)
 
 
 @dataclass(frozen=True)

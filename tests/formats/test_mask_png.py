@@ -12,7 +12,6 @@ from core.annotation.raster import Mask
 from core.errors import ReadError
 from core.formats.mask_coding import detect_coding
 from core.formats.mask_png import MaskCoding, RawMask, decode_mask, read_mask_file, write_mask_png
-from core.images import ImageSize
 from tests.drawings import masks
 
 LABELS = LabelSet.of(["wall", "crack"])
@@ -126,4 +125,3 @@ def test_a_grey_file_among_coloured_ones_is_read_by_its_greys() -> None:
     coding = detect_coding([colour, black], labels)
     assert decode_mask(black, coding).tolist() == [[0, 0]]
     assert decode_mask(colour, coding).tolist() == [[0, 1]]
-    assert black.size == ImageSize(1, 2)
