@@ -57,10 +57,14 @@ _SAMPLES: Final = (
 )
 
 
+def samples_are_made() -> bool:
+    return (projects_home() / _MARK).exists()
+
+
 def ensure_sample_project(progress: Callable[[str], None] | None = None) -> None:
     """Make the sample projects once, on the first start; later calls return at once."""
     home = projects_home()
-    if (home / _MARK).exists():
+    if samples_are_made():
         return
     with locked(home / ".lock"):
         if (home / _MARK).exists():

@@ -1,0 +1,9 @@
+"""The server: pages and our own HTTP routes on one port, behind one guard. `streamlit run app.py` starts all."""
+
+import streamlit as st
+from starlette.middleware import Middleware
+
+from core.serving.guard import Guard
+from core.serving.routes import ROUTES
+
+app = st.App("pages/ui/shell.py", routes=ROUTES, middleware=[Middleware(Guard)])

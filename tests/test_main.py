@@ -1,0 +1,135 @@
+"""The command line: the contract of verbs, JSON on the last line, exit 2 with message and hint."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from core.__main__ import main
+from core.annotation.labels import LabelSet
+from core.images import encode_png
+from core.networks import build_network
+from core.networks.card import ModelCard, NetworkConfig
+from core.networks.checkpoint import save_checkpoint
+
+SMALL = ["network.name=unet", "network.width=4", "network.depth=2", "pretrained=false", "tile=32", "batch=4"]
+
+
+def _disc(seed: int, side: int = 48) -> tuple[np.ndarray, np.ndarray]:
+    """A bright disc on noise, and its mask of class 1."""
+    random = np.random.default_rng(seed)
+    y, x = random.integers(14, side - 14, 2)
+    ys, xs = np.mgrid[0:side, 0:side]
+    mask = ((ys - y) ** 2 + (xs - x) ** 2 < 100).astype(np.uint8)
+    image = random.integers(0, 60, (side, side, 3)) + 150 * mask[:, :, None]
+    return image.astype(np.uint8), mask
+
+
+@pytest.fixture
+def discs(tmp_path: Path) -> Path:
+    for part in ("images", "masks"):
+        (tmp_path / "set" / part).mkdir(parents=True)
+    for seed in range(6):
+        image, mask = _disc(seed)
+        (tmp_path / "set/images" / f"d{seed}.png").write_bytes(encode_png(image))
+        (tmp_path / "set/masks" / f"d{seed}.png").write_bytes(encode_png(mask))
+    return tmp_path / "set"
+
+
+def _run(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, Any]:
+    """The JSON of a verb that succeeds."""
+    assert main([*map(str, arguments), "--json"]) == 0
+    value = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert isinstance(value, dict)
+    return value
+
+
+def _refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """What a verb that a person can mend says on stderr."""
+    assert main([*map(str, arguments)]) == 2
+    return capsys.readouterr().err.strip()
+
+
+def test_the_whole_loop_from_the_command_line(discs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project = tmp_path / "discs"
+    assert _run(capsys, "create", project, "--preset", "cell", "--label", "disc")["labels"] == ["disc"]
+    assert _run(capsys, "import", project, discs, "--format", "masks")["annotations"] == 6
+    told = _run(capsys, "report", project)
+    assert told["states"] == {"todo": 0, "doing": 0, "done": 6}
+    assert told["objects"] == {"disc": 6}
+
+    settings = [part for text in [*SMALL, "steps_per_epoch=8", "learning_rate=0.01"] for part in ("--set", text)]
+    trained = _run(capsys, "train", project, "--epochs", "10", "--seed", "1", *settings)
+    assert trained["epochs"] == 10
+    assert trained["promoted"] is True
+
+    judged = _run(capsys, "evaluate", project, discs / "images", discs / "masks")
+    assert set(judged) >= {"classes", "mean_iou", "micro_iou", "pixel_accuracy", "images", "seconds"}
+    assert judged["images"] == 6
+    assert set(judged["classes"]) == {"_background_", "disc"}
+    assert judged["pixel_accuracy"] > 0.5
+
+    out = tmp_path / "out"
+    made = _run(capsys, "predict", project, discs / "images", "--out", out, "--formats", "mask,overlay,labelme")
+    assert len(made["predictions"]) == 6
+    assert {path.name for path in out.glob("d0*")} == {"d0.png", "d0_overlay.jpg", "d0.json"}
+    assert (out / json.loads((out / "d0.json").read_text())["imagePath"]).resolve() == discs / "images/d0.png"
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    config = NetworkConfig("unet", width=4, depth=2)
+    save_checkpoint(tmp_path / "model", build_network(config), ModelCard(config, LabelSet.of(["disc"])))
+    return tmp_path / "model"
+
+
+def test_one_bad_picture_costs_only_itself(
+    checkpoint: Path, discs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (discs / "images/zz.png").write_bytes(b"not a picture")
+    made = _run(capsys, "predict", checkpoint, discs / "images", "--out", tmp_path / "out")
+    assert len(made["predictions"]) == 6
+    assert [Path(failed["image"]).name for failed in made["failed"]] == ["zz.png"]
+
+
+def test_equal_names_from_two_folders_do_not_overwrite_each_other(
+    checkpoint: Path, discs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    twin = tmp_path / "twin" / "d0.png"
+    twin.parent.mkdir()
+    twin.write_bytes((discs / "images/d1.png").read_bytes())
+    _run(capsys, "predict", checkpoint, discs / "images/d0.png", twin, "--out", tmp_path / "out")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"d0.png", "d0-2.png"}
+
+
+def test_a_prediction_never_overwrites_its_picture(
+    checkpoint: Path, discs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "could overwrite" in _refused(capsys, "predict", checkpoint, discs / "images", "--out", discs / "images")
+
+
+def test_what_a_person_can_mend_is_one_line_and_exit_2(
+    discs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "is not a project" in _refused(capsys, "report", tmp_path)
+    assert "is not a model" in _refused(capsys, "evaluate", tmp_path, discs / "images", discs / "masks")
+    assert main(["create", str(tmp_path / "p"), "--label", "disc"]) == 0
+    capsys.readouterr()
+    assert "has no model yet" in _refused(capsys, "predict", tmp_path / "p", discs / "images", "--out", tmp_path)
+    assert "No picture is finished" in _refused(capsys, "train", tmp_path / "p")
+    assert "no value" in _refused(capsys, "train", tmp_path / "p", "--set", "epochs")
+    assert "is not there" in _refused(capsys, "import", tmp_path / "p", tmp_path / "nowhere")
+    assert "already holds a project" in _refused(capsys, "create", tmp_path / "p")
+
+
+def test_a_setting_that_does_not_exist_lists_those_that_do(
+    discs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = tmp_path / "p"
+    _run(capsys, "create", project, "--label", "disc")
+    _run(capsys, "import", project, discs, "--format", "masks")
+    said = _refused(capsys, "train", project, "--set", "speed=11")
+    assert "speed" in said
+    assert "learning_rate" in said
