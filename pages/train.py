@@ -1,0 +1,78 @@
+"""Train: what will be learned, one button, live curves, and what came of it. Earlier Runs below."""
+
+import streamlit as st
+
+from core.project.project import Project
+from core.training.run import Run, create_run, list_runs
+from core.training.supervisor import start
+from pages.ui import frame
+from pages.ui.cached import rows_of
+from pages.ui.run_view import show_run, state_words
+from pages.ui.training_form import choose_settings, show_estimate, show_set, training_set
+from pages.ui.words import moment, score
+
+
+def train_page(project: Project) -> None:
+    runs = list_runs(project)
+    training = next((run for run in runs if run.alive), None)
+    if training is None:
+        _offer_training(project)
+        if not runs:
+            return
+        st.divider()
+    run = _choose_run(project, runs, training)
+    show_run(project, run)
+
+
+def _offer_training(project: Project) -> None:
+    """The set, the settings, and the one button."""
+    chosen = training_set(project, rows_of(project))
+    place = show_set(chosen)
+    if place is None:
+        return
+    settings = choose_settings(project, chosen)
+    if settings is None:
+        return
+    config, name = settings
+    with place:
+        show_estimate(config, chosen.facts)
+    if st.button("Start training", type="primary", icon=":material/play_arrow:", key="start-training"):
+        run = create_run(project, config, name=name)
+        start(run)
+        st.query_params["run"] = run.id
+        st.rerun()
+
+
+def _choose_run(project: Project, runs: list[Run], training: Run | None) -> Run:
+    """The Run to look at: that of the address, else the one that trains, else the newest."""
+    by_id = {run.id: run for run in runs}
+    wanted = by_id.get(st.query_params.get("run", ""), training or runs[0])
+    if len(runs) == 1:
+        st.subheader(wanted.name, anchor=False)
+        return wanted
+    current = project.current_model()
+    chosen = st.selectbox(
+        "Runs, the newest first",
+        list(by_id),
+        index=list(by_id).index(wanted.id),
+        format_func=lambda run_id: _describe(by_id[run_id], is_current=current == by_id[run_id].best),
+        key=f"run-{wanted.id}-{len(runs)}",
+    )
+    if chosen != wanted.id:
+        st.query_params["run"] = chosen
+        st.rerun()
+    return by_id[chosen]
+
+
+def _describe(run: Run, *, is_current: bool) -> str:
+    from core.networks.card import read_card
+
+    parts = [run.name, moment(run.created), state_words(run)]
+    if run.best is not None:
+        parts.append(f"IoU {score(read_card(run.best).metrics.get('mean_iou_foreground'))}")
+    if is_current and run.best is not None:
+        parts.append("in use")
+    return " · ".join(parts)
+
+
+frame.run(train_page, "Train")

@@ -1,0 +1,62 @@
+"""What several reruns of a page share: loaded models, the index, parsed curves. Keyed by what the files are now."""
+
+from functools import lru_cache
+from pathlib import Path
+
+import streamlit as st
+
+from core.inference import load_backend
+from core.inference.backend import Backend
+from core.networks.card import CARD_FILE, WEIGHTS_FILE
+from core.project.index import Index, SampleRow
+from core.project.project import Project
+from core.training.run import read_columns
+
+_SLOW_FROM = 40  # new pictures: reading them takes long enough to be worth a bar
+
+
+def backend_of(folder: Path) -> Backend:
+    """The Checkpoint in `folder`, loaded once for all sessions. The first call imports torch."""
+    return _backend(str(folder.resolve()), stamp_of(folder / WEIGHTS_FILE), stamp_of(folder / CARD_FILE))
+
+
+@st.cache_resource(max_entries=3, show_spinner=False)
+def _backend(folder: str, weights: int, card: int) -> Backend:
+    return load_backend(Path(folder))
+
+
+def rows_of(project: Project) -> list[SampleRow]:
+    """The index of a Project as its files are now; a bar where that takes long."""
+    index = Index(project)
+    stale = index.stale_count()
+    if stale < _SLOW_FROM:
+        if stale:
+            index.refresh()
+        return index.rows()
+    bar = st.progress(0.0, "Reading the new pictures")
+
+    def show(done: int, total: int) -> None:
+        bar.progress(done / total, f"Reading picture {done} of {total}")
+
+    index.refresh(progress=show)
+    bar.empty()
+    return index.rows()
+
+
+def columns_of(path: Path) -> dict[str, list[float | None]]:
+    """A Run's CSV as columns, parsed again only when it has grown. Not to be changed by the caller."""
+    return _columns(path, stamp_of(path))
+
+
+@lru_cache(maxsize=64)
+def _columns(path: Path, stamp: int) -> dict[str, list[float | None]]:
+    return read_columns(path)
+
+
+def stamp_of(path: Path) -> int:
+    """Changes whenever the file does; 0 when it is not there."""
+    try:
+        status = path.stat()
+    except OSError:
+        return 0
+    return status.st_mtime_ns ^ status.st_size << 1

@@ -1,0 +1,42 @@
+"""Figures as people say them."""
+
+from datetime import datetime
+
+
+def duration(seconds: float) -> str:
+    """ "20 s", "4 min", "2 h 10 min": no more exact than a person needs."""
+    if seconds < 57.5:
+        return f"{max(5, round(seconds / 5) * 5)} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(round(minutes / 10) * 10, 60)
+    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+
+
+def count(number: int, noun: str, plural: str = "") -> str:
+    """ "1 picture", "4 pictures"."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def memory(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{round(size / 1e6, -1):.0f} MB"
+
+
+def score(value: float | None) -> str:
+    """A metric of 0..1."""
+    return "-" if value is None else f"{value:.3f}"
+
+
+def moment(iso: str) -> str:
+    """An ISO time as "23 Nov 14:05"; as it stands when it is none."""
+    try:
+        return f"{datetime.fromisoformat(iso):%d %b %H:%M}"
+    except ValueError:
+        return iso
+
+
+def listed(names: list[str], most: int = 5) -> str:
+    """ "a, b and 3 more"."""
+    shown = ", ".join(names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
