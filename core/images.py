@@ -214,7 +214,7 @@ def _probe(source: Path | bytes, name: str) -> ImageInfo:
         with _open(source, name) as picture:
             opened = ImageSize(picture.height, picture.width)
             _check_size(name, opened)
-            orientation = _orientation(picture)
+            orientation = 1 if picture.format == "PNG" and not _png_may_turn(source) else _orientation(picture)
             turned = _turned(opened, orientation)
             if picture.format == "TIFF":  # Pillow turns TIFF by itself, and no other format
                 return ImageInfo(opened, turned, getattr(picture, "n_frames", 1), "TIFF", orientation)
@@ -330,6 +330,19 @@ def _orientation(picture: Image.Image) -> int:
 def _png_depth(source: Path | bytes) -> int:
     head = source[:26] if isinstance(source, bytes) else _first_bytes(source, 26)
     return head[24] if len(head) > 25 and head[25] in (2, 6) else 8  # only colour: Pillow reads 16-bit grey well
+
+
+def _png_may_turn(source: Path | bytes) -> bool:
+    """Whether a PNG has a chunk that may say how to turn it. Asking Pillow would decode all its pixels."""
+    file = source.open("rb") if isinstance(source, Path) else io.BytesIO(source)
+    with file:
+        file.seek(8)
+        while len(head := file.read(8)) == 8:
+            length, kind = struct.unpack(">I4s", head)
+            if kind in (b"eXIf", b"tEXt", b"zTXt", b"iTXt"):
+                return True
+            file.seek(length + 4, io.SEEK_CUR)
+    return False
 
 
 def _first_bytes(path: Path, count: int) -> bytes:

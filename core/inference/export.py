@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from core.annotation.raster import Mask, class_pixels, count_objects, mask_to_sh
 from core.annotation.shapes import Annotation
 from core.errors import ConfigError
 from core.files import safe_name, write_bytes
+from core.formats.class_table import write_class_table
 from core.formats.labelme import write_labelme
 from core.formats.mask_png import write_mask_png
 from core.images import RGB, ImageSize, encode_jpeg
@@ -82,7 +82,7 @@ def write_prediction(
 def prediction_zip(
     predicted: Iterable[Predicted], labels: LabelSet, *, formats: Sequence[str] = PREDICTION_FORMATS
 ) -> bytes:
-    """A zip with the files of each picture, `classes.json` (id, name, colour) and `areas.csv`."""
+    """A zip with the files of each picture, `classes.json` (index, name, colour) and `areas.csv`."""
     buffer, used, table = io.BytesIO(), set[str](), list[tuple[str, ClassArea]]()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:  # PNG and JPEG are packed already
         for item in predicted:
@@ -91,7 +91,7 @@ def prediction_zip(
                 packing = zipfile.ZIP_DEFLATED if suffix == ".json" else zipfile.ZIP_STORED
                 archive.writestr(name + suffix, data, packing)
             table += [(item.image_name, area) for area in class_areas(item.prediction.mask, labels)]
-        archive.writestr("classes.json", _classes_json(labels))
+        archive.writestr("classes.json", write_class_table(labels))
         archive.writestr("areas.csv", _areas_csv(table))
     return buffer.getvalue()
 
@@ -119,11 +119,6 @@ def _unused(name: str, used: set[str]) -> str:
         free = f"{name} ({number})"
     used.add(free.casefold())
     return free
-
-
-def _classes_json(labels: LabelSet) -> str:
-    classes = [{"id": class_id, **label} for class_id, label in enumerate(labels.to_json())]
-    return json.dumps(classes, ensure_ascii=False, indent=2) + "\n"
 
 
 def _areas_csv(table: Iterable[tuple[str, ClassArea]]) -> bytes:

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,7 +17,7 @@ from core.formats.labelme import read_labelme, write_labelme
 from core.images import RGB, ImageInfo, IntensityRule, probe_image, read_image
 from core.project.index import Index
 from core.project.sample import Sample, SampleState, list_samples, stamp_of, stamped
-from core.project.split import set_group
+from core.project.split import set_groups
 
 SCHEMA: Final = 1
 PRESET_NAMES: Final = ("satellite", "medical", "cell", "industrial", "general")
@@ -147,13 +147,14 @@ class Project:
             if digest in digests:
                 return AddedImage(digests[digest], existed=True, renamed=False)
             stem, suffix = safe_name(Path(filename).stem), _suffix_of(data, filename)
-            name = _free_name(stem, self._by_name())
+            name = _free_name(stem, self._bulk.taken if self._bulk else {name.casefold() for name in self._by_name()})
             image = self.images / (name + suffix)
             write_bytes(image, data, durable=self._bulk is None)
-            if group is not None or name != stem:
-                set_group(self.folder, name, group or stem)
+            groups = {name: group or stem} if group is not None or name != stem else {}
             if self._bulk:
-                self._bulk.added(name, image, digest)
+                self._bulk.added(name, image, digest, groups)
+            else:
+                set_groups(self.folder, groups)
         self._changed(name)
         return AddedImage(name, existed=False, renamed=name != stem)
 
@@ -314,19 +315,25 @@ class Project:
         try:
             yield
         finally:
-            changed, self._bulk = self._bulk.changed, None
+            self._finish_batch(self._bulk)
+            self._bulk = None
             if hasattr(os, "sync"):
                 os.sync()
-            Index(self).refresh(names=changed)
 
     def _changed(self, name: str) -> None:
         if self._bulk is None:
             Index(self).refresh(names={name})
             return
         self._bulk.changed.add(name)
-        if len(self._bulk.changed) >= 100:
-            Index(self).refresh(names=self._bulk.changed)
-            self._bulk.changed.clear()
+        if len(self._bulk.changed) >= 200:
+            self._finish_batch(self._bulk)
+
+    def _finish_batch(self, bulk: "_Bulk") -> None:
+        with locked(self.folder / ".lock"):
+            set_groups(self.folder, bulk.groups)
+        Index(self).refresh(names=bulk.changed)
+        bulk.groups.clear()
+        bulk.changed.clear()
 
     def _digests(self) -> dict[str, str]:
         index = Index(self)
@@ -343,11 +350,18 @@ class _Bulk:
 
     digests: dict[str, str]
     names: dict[str, Sample]
-    changed: set[str] = field(default_factory=set)
+    taken: set[str] = field(default_factory=set)  # names in small letters: on some disks A.png and a.png are the same
+    changed: set[str] = field(default_factory=set)  # not yet in the index
+    groups: dict[str, str] = field(default_factory=dict)  # not yet in split.json
 
-    def added(self, name: str, image: Path, digest: str) -> None:
+    def __post_init__(self) -> None:
+        self.taken = {name.casefold() for name in self.names}
+
+    def added(self, name: str, image: Path, digest: str, groups: Mapping[str, str]) -> None:
         self.digests[digest] = name
         self.names[name] = Sample(name, image)
+        self.taken.add(name.casefold())
+        self.groups.update(groups)
 
 
 def _read_settings(folder: Path) -> ProjectSettings:
@@ -362,14 +376,13 @@ def _read_settings(folder: Path) -> ProjectSettings:
         raise ReadError(f"project.json in {folder}: {error.message}", hint=error.hint) from error
 
 
-def _free_name(stem: str, taken: Iterable[str]) -> str:
-    names = {name.casefold() for name in taken}  # on some disks A.png and a.png are the same file
-    if stem.casefold() not in names:
-        return stem
-    number = 2
-    while f"{stem}-{number}".casefold() in names:
+def _free_name(stem: str, taken: set[str]) -> str:
+    """`stem`, with a number behind it when it is among the names `taken` (in small letters)."""
+    name, number = stem, 1
+    while name.casefold() in taken:
         number += 1
-    return f"{stem}-{number}"
+        name = f"{stem}-{number}"
+    return name
 
 
 def _suffix_of(data: bytes, filename: str) -> str:

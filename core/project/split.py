@@ -63,10 +63,11 @@ def read_split(folder: Path) -> Split:
         raise ReadError(f"split.json in {folder} is damaged.", hint="Restore it, or delete it to draw anew.") from error
 
 
-def set_group(folder: Path, sample: str, group: str) -> None:
-    """Remember that `sample` belongs to `group`. The caller holds the Project's lock."""
-    split = read_split(folder)
-    write_json(folder / "split.json", Split(split.assignments, {**split.groups, sample: group}, split.seed).to_json())
+def set_groups(folder: Path, groups: Mapping[str, str]) -> None:
+    """Remember the group of each of some Samples. The caller holds the Project's lock."""
+    if groups:
+        split = read_split(folder)
+        write_json(folder / "split.json", Split(split.assignments, {**split.groups, **groups}, split.seed).to_json())
 
 
 def ensure_split(project: "Project", names: Iterable[str], classes: Mapping[str, set[int]] | None = None) -> Split:

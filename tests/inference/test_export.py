@@ -98,6 +98,6 @@ def test_a_zip_holds_all_pictures_their_classes_and_areas() -> None:
         ]
         classes = json.loads(archive.read("classes.json"))
         rows = list(csv.DictReader(io.StringIO(archive.read("areas.csv").decode("utf-8-sig"))))
-    assert [(item["id"], item["name"]) for item in classes] == [(0, "_background_"), (1, "roof"), (2, "road")]
+    assert [(item["index"], item["name"]) for item in classes] == [(0, "_background_"), (1, "roof"), (2, "road")]
     assert len(rows) == 9
     assert rows[1] == {"picture": "a.png", "label": "roof", "pixels": "28", "share": "0.140000"}

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.project.project import Project
-from core.project.split import Split, assign, ensure_split, read_split, set_group
+from core.project.split import Split, assign, ensure_split, read_split, set_groups
 
 NAMES = [f"s{i}" for i in range(10)]
 
@@ -38,8 +38,7 @@ def test_validation_shows_every_class_where_it_can() -> None:
 
 
 def test_two_labelled_pages_of_one_stack_never_leak(project: Project) -> None:
-    for name in NAMES[:4]:
-        set_group(project.folder, name, "stack")
+    set_groups(project.folder, dict.fromkeys(NAMES[:4], "stack"))
     split = ensure_split(project, NAMES)
     assert len({split.assignments[name] for name in NAMES[:4]}) == 1
 
