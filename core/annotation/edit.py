@@ -1,7 +1,7 @@
 """Pure corrections of a Mask: each function returns a new one."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -28,8 +28,22 @@ def paint_strokes(mask: Mask, strokes: Iterable[Stroke]) -> Mask:
     painted = mask.copy()
     size = ImageSize(*mask.shape)
     for stroke in strokes:
-        painted[stroke_region(stroke, size)] = stroke.class_id
+        part, moved = _around(stroke, size)  # a short stroke on a large picture costs only what it touches
+        window = painted[part]
+        window[stroke_region(moved, ImageSize(*window.shape))] = stroke.class_id
     return painted
+
+
+def _around(stroke: Stroke, size: ImageSize) -> tuple[tuple[slice, slice], Stroke]:
+    """The rows and columns that a stroke can touch, and the stroke as seen from their corner."""
+    if not stroke.points_xy:
+        return (slice(0), slice(0)), stroke
+    reach = stroke.width / 2 + 1
+    xs, ys = zip(*stroke.points_xy, strict=True)
+    top, bottom = _pixels(min(ys) - reach, max(ys) + reach, size.height)
+    left, right = _pixels(min(xs) - reach, max(xs) + reach, size.width)
+    points = tuple((x - left, y - top) for x, y in stroke.points_xy)
+    return (slice(top, max(top, bottom)), slice(left, max(left, right))), replace(stroke, points_xy=points)
 
 
 def stroke_region(stroke: Stroke, size: ImageSize) -> Region:

@@ -37,3 +37,14 @@ def test_class_zero_erases_and_later_strokes_win() -> None:
 @given(st.lists(st.tuples(st.floats(-50, 60), st.floats(-50, 60)), max_size=5), st.floats(0.1, 40))
 def test_a_stroke_outside_the_picture_is_cut_off(points: list[tuple[float, float]], width: float) -> None:
     assert stroke_region(Stroke(tuple(points), width, 1), ImageSize(8, 9)).shape == (8, 9)
+
+
+@given(
+    st.lists(st.tuples(st.floats(-10, 50), st.floats(-10, 50)), max_size=4),
+    st.floats(0.1, 12),
+)
+def test_painting_touches_exactly_the_region_of_the_stroke(points: list[tuple[float, float]], width: float) -> None:
+    quarters = tuple((round(x * 4) / 4, round(y * 4) / 4) for x, y in points)  # exact in floating point when moved
+    stroke = Stroke(quarters, width, 3)
+    painted = paint_strokes(np.zeros((40, 37), np.uint8), [stroke])
+    assert np.array_equal(painted == 3, stroke_region(stroke, ImageSize(40, 37)))
