@@ -86,7 +86,7 @@ def predict(
             logits = backend.logits(batch[: len(chosen)].transpose(0, 3, 1, 2))
             for i, window in enumerate(chosen):
                 part = band[:, :, window.left : window.left + window.width]
-                part += softmax(logits[i]) * (rows[index][:, None] * columns[first + i])
+                add_probabilities(part, logits[i], rows[index][:, None] * columns[first + i])
             done += len(chosen)
             if progress is not None:
                 progress(done / plan.total)
@@ -103,10 +103,22 @@ def normalisation_table(normalisation: Normalisation) -> NDArray[np.float32]:
     return normalisation.apply(np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)).transpose(1, 2, 0)
 
 
-def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Probabilities of (C, H, W) logits along the first axis."""
-    powers = np.exp(logits - logits.max(axis=0))
-    return np.asarray(powers / powers.sum(axis=0), np.float32)
+def add_probabilities(total: NDArray[np.float32], logits: NDArray[np.float32], weights: NDArray[np.float32]) -> None:
+    """Add softmax(logits) times `weights` to `total`, in place. total, logits: (C, H, W); weights: (H, W).
+
+    Few passes, because with a light network each counts: 480 x 480 pixels take it 60 ms, a pass 0.1 ms.
+    """
+    if len(logits) == 2:
+        odds = np.exp(np.minimum(logits[0] - logits[1], 80))  # beyond 80 nothing is left of the second class
+        odds += 1
+        second = np.divide(weights, odds, out=odds)
+        total[1] += second
+        total[0] += np.subtract(weights, second, out=second)
+        return
+    powers = logits - logits.max(axis=0)
+    np.exp(powers, out=powers)
+    powers *= weights / powers.sum(axis=0)
+    total += powers
 
 
 def _reach(plan: WindowPlan) -> int:
@@ -116,13 +128,13 @@ def _reach(plan: WindowPlan) -> int:
 
 def _write(prediction: Prediction, band: NDArray[np.float32], top: int) -> None:
     """The most probable class of each pixel of `band` (C, rows, W) into the rows from `top` on."""
-    best = band[0].copy()
-    mask = np.zeros(best.shape, np.uint8)
+    rows = slice(top, top + band.shape[1])
+    best, mask = band[0].copy(), prediction.mask[rows]
+    mask.fill(0)
     for class_id in range(1, len(band)):  # argmax over the first axis would be several times slower
-        mask[band[class_id] > best] = class_id
+        np.copyto(mask, class_id, where=band[class_id] > best)
         np.maximum(best, band[class_id], out=best)
-    prediction.mask[top : top + len(mask)] = mask
-    prediction.confidence[top : top + len(mask)] = np.rint(np.clip(best, 0, 1) * 255)
+    cv2.convertScaleAbs(best, dst=prediction.confidence[rows], alpha=255)  # rounds, and ends at 255
 
 
 def _roll(band: NDArray[np.float32], rows: int) -> None:

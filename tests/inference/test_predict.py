@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from core.annotation.labels import LabelSet
 from core.errors import ConfigError
 from core.images import RGB
-from core.inference.predict import Cancelled, PredictConfig, normalisation_table, predict, softmax
+from core.inference.predict import Cancelled, PredictConfig, add_probabilities, normalisation_table, predict
 from core.inference.torch_backend import TorchBackend, network_backend
 from core.networks import build_network
 from core.networks.card import ModelCard, NetworkConfig, Normalisation
@@ -87,9 +87,25 @@ def test_the_picture_is_normalised_as_the_card_says() -> None:
     assert normalisation_table(normalisation).shape == (1, 256, 3)
 
 
-def test_softmax_sums_to_one_and_bears_large_logits() -> None:
-    found = softmax(np.float32([[[1e4]], [[-1e4]], [[1e4]]]))
-    assert found.ravel().tolist() == [0.5, 0, 0.5]
+@pytest.mark.parametrize("classes", [2, 3, 7])
+def test_probabilities_are_those_of_torch(classes: int) -> None:
+    logits = np.random.default_rng(0).normal(0, 5, (classes, 6, 4)).astype(np.float32)
+    weights = np.random.default_rng(1).random((6, 4), np.float32)
+    total = np.ones_like(logits)
+    add_probabilities(total, logits, weights)
+    expected = 1 + torch.from_numpy(logits).softmax(dim=0).numpy() * weights
+    np.testing.assert_allclose(total, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_large_logits_are_certain(classes: int) -> None:
+    for sign in (-1, 1):
+        total = np.zeros((classes, 1, 1), np.float32)
+        logits = np.full((classes, 1, 1), sign * 1e4, np.float32)
+        logits[1] = -sign * 1e4
+        add_probabilities(total, logits, np.ones((1, 1), np.float32))
+        assert total[1, 0, 0] == pytest.approx(0 if sign == 1 else 1, abs=1e-30)
+        assert total.sum() == 1
 
 
 def test_progress_ends_at_one() -> None:
