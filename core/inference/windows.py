@@ -74,13 +74,17 @@ def _axis(length: int, window: int, overlap: float, multiple_of: int) -> Axis:
     longest, covered = _multiples(window, multiple_of), _multiples(length, multiple_of)
     if length <= longest * multiple_of * SINGLE:
         return Axis(length, covered * multiple_of, (0,))
-    choices = []
-    for side in range(longest, math.ceil(longest * SMALLEST) - 1, -1):
-        gaps = math.ceil((covered - side) / max(1, math.floor(side * (1 - overlap) + 1e-9)))
-        choices.append((side * (gaps + 1), -side, gaps))
-    _, side, gaps = min(choices)
-    starts = tuple(i * (covered + side) // gaps * multiple_of for i in range(gaps + 1))
-    return Axis(length, -side * multiple_of, starts)
+    sides = range(math.ceil(longest * SMALLEST), longest + 1)
+    side = min(sides, key=lambda side: (side * (_gaps(covered, side, overlap) + 1), -side))
+    gaps = _gaps(covered, side, overlap)
+    starts = tuple(i * (covered - side) // gaps * multiple_of for i in range(gaps + 1))
+    return Axis(length, side * multiple_of, starts)
+
+
+def _gaps(covered: int, side: int, overlap: float) -> int:
+    """How many times a window of `side` must move on to reach the end; one fewer than windows."""
+    stride = max(1, math.floor(side * (1 - overlap) + 1e-9))
+    return math.ceil((covered - side) / stride)
 
 
 def _multiples(length: int, of: int) -> int:
