@@ -150,7 +150,7 @@ _RANGES: Final[tuple[tuple[str, float, float], ...]] = (
     ("ema_decay", 0, 0.99999),
     ("gradient_clip", 0, 1e6),
     ("validate_every", 1, 1_000_000),
-    ("validation_megapixels", 0.01, 1e6),
+    ("validation_megapixels", 0.001, 1e6),
     ("previews", 0, 16),
     ("seed", 0, 2**31 - 1),
 )

@@ -215,11 +215,7 @@ class _Learner:
             group["lr"] = rate
         logits, target = self.forward(self.network, batch)
         loss = weighted_loss(logits, target, self.config)
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise UserError(
-                f"The loss is no number any more at step {self.step + 1}.", hint="Choose a lower learning rate."
-            )
+        value = _finite(float(loss.detach()), self.step + 1)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if self.config.gradient_clip:
@@ -285,6 +281,12 @@ class _Learner:
         self.best = tuple(numbers["best"]) if numbers["best"] else None
 
 
+def _finite(loss: float, step: int) -> float:
+    if not math.isfinite(loss):
+        raise UserError(f"The loss is no number any more at step {step}.", hint="Choose a lower learning rate.")
+    return loss
+
+
 def _parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Weights decay; biases and the scales of BatchNorm do not."""
     weights = [parameter for parameter in network.parameters() if parameter.ndim > 1]
@@ -313,6 +315,7 @@ class _Validation:
         """None without validation pictures."""
         if not self._pictures:
             return None
+        loss = self._loss()  # first: weights that are no numbers predict nothing
         matrix, predictions = ConfusionMatrix(self._config.network.classes), {}
         backend = network_backend(self._learner.average, self._learner.card)
         for i, listed in enumerate(self._pictures):
@@ -321,7 +324,7 @@ class _Validation:
             matrix.add(picture.mask, mask)
             if i < self._config.previews:
                 predictions[listed.name] = mask
-        return _Measurement(self._loss(), matrix, predictions)
+        return _Measurement(loss, matrix, predictions)
 
     @torch.no_grad()
     def _loss(self) -> float:
@@ -330,7 +333,7 @@ class _Validation:
         losses = []
         for step in range(_VALIDATION_BATCHES):
             logits, target = self._learner.forward(network, sampler.batch(step))
-            losses.append(float(weighted_loss(logits, target, self._config)))
+            losses.append(_finite(float(weighted_loss(logits, target, self._config)), self._learner.step))
         return sum(losses) / len(losses)
 
 

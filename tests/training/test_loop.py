@@ -1,0 +1,166 @@
+"""The loop: it learns, it is repeatable, it goes on exactly, and what validates never trains."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from core.annotation.labels import LabelSet
+from core.annotation.raster import Mask
+from core.errors import ReadError, UserError
+from core.images import RGB, ImageSize, IntensityRule
+from core.training.config import TrainingConfig
+from core.training.loop import EpochResult, StepResult, TrainingData, TrainingState, learning_rate, train
+from core.training.tiles import LabelledPicture, PictureCache
+from tests.training.scenes import TINY, tiny
+
+SIDE = 40
+
+
+def scene(name: str) -> tuple[RGB, Mask]:
+    random = np.random.default_rng(sum(name.encode()))
+    image = random.integers(20, 60, (SIDE, SIDE, 3), dtype=np.uint8)
+    mask = np.zeros((SIDE, SIDE), np.uint8)
+    top, left = random.integers(0, SIDE - 16, 2)
+    mask[top : top + 16, left : left + 16] = 1
+    image[mask == 1] += 150
+    return image, mask
+
+
+def make_data(folder: Path, *, train: str = "abcd", val: str = "yz", seen: list[str] | None = None) -> TrainingData:
+    """Pictures named by a letter; which of them are read is noted in `seen`."""
+
+    def read(name: str) -> tuple[RGB, Mask]:
+        if seen is not None:
+            seen.append(name)
+        return scene(name)
+
+    cache = PictureCache(read, budget=10_000_000, spill=folder / "cache")
+    listed = [
+        [LabelledPicture(name, ImageSize(SIDE, SIDE), frozenset({1})) for name in names] for names in (train, val)
+    ]
+    return TrainingData(LabelSet.of(["square"]), IntensityRule(), listed[0], listed[1], cache)
+
+
+def epochs(results: Iterator[StepResult | EpochResult]) -> list[EpochResult]:
+    return [result for result in results if isinstance(result, EpochResult)]
+
+
+def figures(result: EpochResult) -> tuple[float, ...]:
+    assert result.val_loss is not None
+    assert result.val_matrix is not None
+    return (result.train_loss, result.val_loss, result.learning_rate, *result.val_matrix.counts.ravel().tolist())
+
+
+def test_the_loss_falls_and_the_squares_are_found(tmp_path: Path) -> None:
+    results = epochs(train(tiny(epochs=6), make_data(tmp_path)))
+    assert results[-1].train_loss < 0.6 * results[0].train_loss
+    assert results[-1].val_matrix is not None
+    assert (results[-1].val_matrix.iou()[1] or 0) > 0.8
+    assert results[-1].predictions.keys() == {"y", "z"}
+
+
+def test_steps_and_epochs_come_in_order(tmp_path: Path) -> None:
+    kinds = [type(result).__name__[0] for result in train(tiny(epochs=2, steps_per_epoch=3), make_data(tmp_path))]
+    assert "".join(kinds) == "SSSESSSE"
+
+
+def test_the_best_epoch_is_the_one_of_the_highest_validation_iou(tmp_path: Path) -> None:
+    results = epochs(train(tiny(epochs=5), make_data(tmp_path)))
+    best = -1.0
+    for result in results:
+        assert result.val_matrix is not None
+        iou = result.val_matrix.mean_iou_foreground or 0.0
+        assert not (result.is_best and iou < best)
+        assert result.is_best or iou <= best
+        best = max(best, iou)
+
+
+def test_a_resumed_training_is_the_same_as_one_without_a_break(tmp_path: Path) -> None:
+    config = tiny(epochs=4, augment="cell", weight_decay=0.1)
+    whole = epochs(train(config, make_data(tmp_path)))
+    first = []
+    for result in train(config, make_data(tmp_path)):
+        if isinstance(result, EpochResult):
+            first.append(result)
+            if result.epoch == 2:
+                tensors = {name: value.clone().contiguous() for name, value in result.state.tensors.items()}
+                state = TrainingState(tensors, result.state.numbers)
+                break
+    second = epochs(train(config, make_data(tmp_path), resume=state))
+    assert [result.epoch for result in second] == [3, 4]
+    assert [figures(result) for result in first + second] == [figures(result) for result in whole]
+    assert [result.is_best for result in first + second] == [result.is_best for result in whole]
+
+
+def test_the_seed_decides_everything(tmp_path: Path) -> None:
+    runs = [epochs(train(tiny(epochs=1, seed=seed), make_data(tmp_path)))[0] for seed in (1, 1, 2)]
+    assert figures(runs[0]) == figures(runs[1])
+    assert figures(runs[0]) != figures(runs[2])
+
+
+def test_a_validation_picture_never_trains(tmp_path: Path) -> None:
+    seen: list[str] = []
+    data = make_data(tmp_path, seen=seen)
+    for result in train(tiny(epochs=1, steps_per_epoch=20), data):
+        if isinstance(result, StepResult):
+            assert set(seen) <= set("abcd")
+    assert set(seen) == set("abcdyz")
+
+
+def test_without_validation_pictures_the_training_loss_decides(tmp_path: Path) -> None:
+    results = epochs(train(tiny(epochs=4), make_data(tmp_path, val="")))
+    assert all(result.val_loss is None and result.val_matrix is None for result in results)
+    lowest = float("inf")
+    for result in results:
+        assert result.is_best == (result.train_loss < lowest)
+        lowest = min(lowest, result.train_loss)
+
+
+def test_only_so_many_megapixels_validate_after_an_epoch(tmp_path: Path) -> None:
+    few = tiny(epochs=1, validation_megapixels=1.5 * SIDE**2 / 1e6)
+    result = epochs(train(few, make_data(tmp_path, val="wxyz")))[0]
+    assert result.val_matrix is not None
+    assert result.val_matrix.counts.sum() == SIDE**2
+
+
+def test_minutes_end_the_training_with_a_measured_epoch(tmp_path: Path) -> None:
+    results = list(train(tiny(epochs=100_000, minutes=0.01), make_data(tmp_path)))
+    last = results[-1]
+    assert isinstance(last, EpochResult)
+    assert last.val_matrix is not None
+    assert last.progress == 1.0
+
+
+def test_a_loss_that_is_no_number_is_said(tmp_path: Path) -> None:
+    hot = tiny(epochs=50, learning_rate=10.0, gradient_clip=0.0, weight_decay=10.0)
+    with pytest.raises(UserError, match=r"The loss is no number any more at step \d+. Choose a lower learning rate."):
+        epochs(train(hot, make_data(tmp_path)))
+
+
+def test_a_state_of_other_settings_is_refused(tmp_path: Path) -> None:
+    state = epochs(train(tiny(epochs=1), make_data(tmp_path)))[0].state
+    wider = tiny(network=replace(TINY.network, width=6))
+    with pytest.raises(ReadError, match="does not fit the settings"):
+        next(train(wider, make_data(tmp_path), resume=state))
+
+
+def test_a_gpu_that_is_not_there_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UserError, match="no GPU"):
+        next(train(tiny(device="cuda"), make_data(tmp_path)))
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "poly", "constant"])
+def test_the_learning_rate_rises_and_falls(schedule: str) -> None:
+    config = TrainingConfig(epochs=10, steps_per_epoch=10, warm_up=0.1, schedule=schedule)  # type: ignore[arg-type]
+    rates = [learning_rate(config, step / 100) for step in range(101)]
+    assert rates[0] < 0.2 * config.learning_rate
+    assert rates[:10] == sorted(rates[:10])
+    assert max(rates) == pytest.approx(config.learning_rate)
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+    assert min(rates) > 0
+    assert rates[-1] == pytest.approx(config.learning_rate if schedule == "constant" else 0.01 * config.learning_rate)

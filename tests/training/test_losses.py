@@ -1,0 +1,105 @@
+"""Losses on pictures small enough to know the answer, and on those that break careless ones."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from core.training.config import TrainingConfig
+from core.training.losses import LOSSES, Loss, lovasz_softmax_loss, soft_dice_loss, weighted_loss
+
+SIDE = 8
+
+
+def halves(left: int, right: int) -> Tensor:
+    target = torch.full((1, SIDE, SIDE), left)
+    target[..., SIDE // 2 :] = right
+    return target
+
+
+def sure_of(target: Tensor, classes: int, certainty: float) -> Tensor:
+    """Logits that say `target` with that certainty; unlabelled pixels say class 0."""
+    ids = target.clone()
+    ids[ids == 255] = 0
+    return torch.nn.functional.one_hot(ids, classes).movedim(-1, 1).float() * certainty
+
+
+@pytest.fixture(params=list(LOSSES))
+def loss(request: pytest.FixtureRequest) -> Loss:
+    return LOSSES[request.param]
+
+
+def test_a_certain_and_right_guess_costs_nothing(loss: Loss) -> None:
+    target = halves(0, 1)
+    assert loss(sure_of(target, 2, 50.0), target).item() == pytest.approx(0, abs=1e-4)
+
+
+def test_a_better_guess_costs_less_and_the_opposite_most(loss: Loss) -> None:
+    target = halves(0, 2)
+    costs = [loss(sure_of(target, 3, certainty), target).item() for certainty in (3.0, 1.0, 0.0, -1.0, -3.0)]
+    assert costs == sorted(costs)
+
+
+def test_unlabelled_pixels_count_nowhere(loss: Loss) -> None:
+    torch.manual_seed(0)
+    logits, target = torch.randn(1, 3, SIDE, SIDE), halves(1, 2)
+    target[:, :2] = 255
+    changed = logits.clone()
+    changed[:, :, :2] += 100 * torch.randn(1, 3, 2, SIDE)
+    assert loss(logits, target).item() == pytest.approx(loss(changed, target).item(), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [halves(0, 0), halves(255, 255), halves(1, 1), halves(255, 1), halves(0, 255)],
+    ids=["empty", "unlabelled", "all of one class", "half unlabelled", "background or unlabelled"],
+)
+@pytest.mark.parametrize("scale", [1.0, 1e4])
+def test_every_target_gives_a_finite_loss_and_gradient(loss: Loss, target: Tensor, scale: float) -> None:
+    torch.manual_seed(0)
+    logits = (scale * torch.randn(1, 3, SIDE, SIDE)).requires_grad_()
+    value = loss(logits, target)
+    value.backward()
+    assert math.isfinite(value.item())
+    assert logits.grad is not None
+    assert logits.grad.isfinite().all()
+
+
+def test_dice_of_a_uniform_guess_is_known() -> None:
+    target = halves(0, 1)  # each class: 2 * (1/2 * 1/2) / (1/2 + 1/2) = 1/2
+    assert soft_dice_loss(torch.zeros(1, 2, SIDE, SIDE), target).item() == pytest.approx(0.5)
+
+
+def test_dice_leaves_out_classes_that_are_absent() -> None:
+    target = halves(0, 1)
+    two = soft_dice_loss(sure_of(target, 2, 9.0), target)
+    assert soft_dice_loss(sure_of(target, 5, 9.0), target).item() == pytest.approx(two.item(), abs=1e-2)
+
+
+@pytest.mark.parametrize("wrong", [0, 3, 20])
+def test_lovasz_of_a_certain_guess_is_one_minus_mean_iou(wrong: int) -> None:
+    truth = halves(0, 1)
+    guess = truth.clone().flatten()
+    guess[:wrong] = 1 - guess[:wrong]
+    guess = guess.view_as(truth)
+    ious = [((truth == i) & (guess == i)).sum().item() / ((truth == i) | (guess == i)).sum().item() for i in (0, 1)]
+    assert lovasz_softmax_loss(sure_of(guess, 2, 60.0), truth).item() == pytest.approx(1 - sum(ious) / 2, abs=1e-5)
+
+
+def test_lovasz_of_many_pixels_agrees_with_that_of_few() -> None:
+    target = halves(0, 1).repeat_interleave(64, 1).repeat_interleave(64, 2)  # 512 x 512
+    logits = sure_of(target, 2, 1.5)
+    few = lovasz_softmax_loss(sure_of(halves(0, 1), 2, 1.5), halves(0, 1))
+    assert lovasz_softmax_loss(logits, target).item() == pytest.approx(few.item(), abs=0.02)
+
+
+def test_the_weighted_sum_is_float32_even_of_half_precision_logits() -> None:
+    target = halves(0, 1)
+    logits = sure_of(target, 2, 2.0).bfloat16()
+    config = TrainingConfig()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        total = weighted_loss(logits, target, config)
+    expected = sum(getattr(config, name) * loss(logits.float(), target).item() for name, loss in LOSSES.items())
+    assert total.dtype == torch.float32
+    assert total.item() == pytest.approx(expected)

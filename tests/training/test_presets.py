@@ -1,0 +1,63 @@
+"""The Config that a data set gets."""
+
+from pathlib import Path
+
+import pytest
+
+from core.errors import ConfigError
+from core.images import ImageSize
+from core.project.project import PRESET_NAMES
+from core.training.config import AUGMENTATION_NAMES
+from core.training.presets import PRESETS, DataFacts, data_facts, propose
+from tests.training.scenes import SIDE, make_project
+
+
+def of_size(height: int, width: int, count: int, classes: int = 2) -> DataFacts:
+    return DataFacts(count, {ImageSize(height, width): count}, {0: 1, 1: 1}, classes)
+
+
+def test_there_is_a_preset_for_each_kind_of_project() -> None:
+    assert set(PRESETS) == set(PRESET_NAMES)
+    assert {preset.augment for preset in PRESETS.values()} <= set(AUGMENTATION_NAMES)
+
+
+def test_pictures_smaller_than_the_tile_get_a_tile_of_their_size() -> None:
+    assert propose("cell", of_size(100, 128, 20)).tile == 128
+    assert propose("cell", of_size(100, 130, 20)).tile == 160
+    assert propose("cell", of_size(1500, 1500, 20)).tile == PRESETS["cell"].tile
+
+
+def test_a_small_set_gets_a_small_batch_but_never_under_four() -> None:
+    assert propose("general", of_size(256, 256, 5)).batch == 4
+    assert propose("general", of_size(256, 256, 140)).batch == 7
+    assert propose("general", of_size(1500, 1500, 140)).batch == 8
+
+
+def test_four_times_the_pictures_train_twice_as_long() -> None:
+    small, large = propose("general", of_size(512, 512, 50)), propose("general", of_size(512, 512, 200))
+    assert large.steps == pytest.approx(2 * small.steps, rel=0.05)
+
+
+def test_classes_follow_from_the_labels() -> None:
+    assert propose("industrial", of_size(200, 200, 30, classes=6)).network.classes == 6
+
+
+def test_a_project_without_pictures_gets_the_plain_preset() -> None:
+    assert propose("medical", DataFacts(0)) == PRESETS["medical"]
+
+
+def test_an_unknown_preset_is_named() -> None:
+    with pytest.raises(ConfigError, match="no preset 'underwater'"):
+        propose("underwater", DataFacts(0))
+
+
+def test_facts_count_only_what_can_train(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p", pictures=3)
+    annotation = project.read_annotation("scene02")
+    assert annotation is not None
+    project.save_annotation("scene02", annotation, author="test", state="doing")
+    facts = data_facts(project)
+    assert facts.pictures == 2
+    assert facts.sizes == {ImageSize(SIDE, SIDE): 2}
+    assert facts.pixels[1] == 2 * 20 * 20
+    assert facts.side == SIDE
