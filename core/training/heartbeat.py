@@ -42,7 +42,7 @@ class Pace:
 
 
 class Status:
-    """status.json, written on each change of a person's interest and by a thread every two seconds."""
+    """status.json, written when what it does or the Epoch changes, and by a thread every two seconds."""
 
     def __init__(self, folder: Path, epochs: int) -> None:
         self._folder = folder
@@ -65,7 +65,10 @@ class Status:
 
     def update(self, **changes: Any) -> None:
         with self._lock:
+            news = any(changes.get(key, self._value[key]) != self._value[key] for key in ("doing", "epoch"))
             self._value.update(changes)
+        if news:
+            self._write()
 
     def end(self, state: str, **facts: str) -> None:
         """The last word; no heartbeat follows it."""

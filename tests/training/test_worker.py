@@ -6,14 +6,17 @@ import sys
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 import torch
 
+from core.annotation.shapes import Annotation, Rectangle
 from core.errors import ReadError, UserError
+from core.images import ImageSize
 from core.networks.card import read_card
 from core.project.project import Project
 from core.training import worker
-from core.training.retrain import read_comparison
+from core.training.retrain import read_comparison, read_truth
 from core.training.run import (
     STATE_FILE,
     Failed,
@@ -213,13 +216,14 @@ def test_one_labelled_picture_trains_without_validation_and_says_so(tmp_path: Pa
 
 def test_a_label_added_since_counts_as_not_labelled(project: Project) -> None:
     run = create_run(project, tiny())
-    project.rename_label("square", "box", author="test")
+    name = run_split(run).train[0]
     project.add_labels(["late"])
-    annotation = project.read_annotation("scene00")
-    assert annotation is not None
-    project.rename_label("box", "square", author="test")
+    late = Rectangle(label="late", points_xy=((0, 0), (9, 9)))
+    project.save_annotation(name, Annotation(size=ImageSize(48, 48), shapes=(late,)), author="test")
     worker.work(run.folder)
-    assert read_run(run.folder).labels.names == ("_background_", "square")
+    assert read_card(run.folder / "best").labels.names == ("_background_", "square")
+    truth = read_truth(project, name, run.labels)
+    assert set(np.unique(truth)) == {0, 255}
 
 
 def test_the_outcome_is_json_and_words(project: Project) -> None:
