@@ -48,7 +48,7 @@ def _choose_run(project: Project, runs: list[Run], training: Run | None) -> Run:
     by_id = {run.id: run for run in runs}
     wanted = by_id.get(st.query_params.get("run", ""), training or runs[0])
     if len(runs) == 1:
-        st.subheader(wanted.name, anchor=False)
+        st.markdown(f"**{frame.escape(wanted.name)}**, {moment(wanted.created)}")
         return wanted
     current = project.current_model()
     chosen = st.selectbox(

@@ -1,7 +1,10 @@
 """What several reruns of a page share: loaded models, the index, parsed curves. Keyed by what the files are now."""
 
+import threading
+from collections import OrderedDict
 from functools import lru_cache
 from pathlib import Path
+from typing import Final, Generic, TypeVar
 
 import streamlit as st
 
@@ -12,7 +15,32 @@ from core.project.index import Index, SampleRow
 from core.project.project import Project
 from core.training.run import read_columns
 
-_SLOW_FROM = 40  # new pictures: reading them takes long enough to be worth a bar
+T = TypeVar("T")
+_SLOW_FROM: Final = 40  # new pictures: reading them takes long enough to be worth a bar
+
+
+class Shelf(Generic[T]):
+    """Values that may be forgotten: the ones used last are kept, up to `limit` bytes. Shared by all sessions."""
+
+    def __init__(self, *, limit: int) -> None:
+        self._limit = limit
+        self._values: OrderedDict[str, tuple[T, int]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: str) -> T | None:
+        with self._lock:
+            if key not in self._values:
+                return None
+            self._values.move_to_end(key)
+            return self._values[key][0]
+
+    def put(self, key: str, value: T, size: int) -> None:
+        """Keep `value` of `size` bytes, at least until another comes."""
+        with self._lock:
+            self._values[key] = (value, size)
+            self._values.move_to_end(key)
+            while len(self._values) > 1 and sum(size for _, size in self._values.values()) > self._limit:
+                self._values.popitem(last=False)
 
 
 def backend_of(folder: Path) -> Backend:

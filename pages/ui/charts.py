@@ -71,7 +71,7 @@ def _curve_spec(
 ) -> dict[str, Any]:
     names = [curve.name for curve in curves]
     faint = [curve.name for curve in curves if curve.faint]
-    legend = {"orient": "top", "title": None, "labelLimit": 240} if len(curves) > 1 else None
+    legend = {"orient": "top", "title": None, "labelLimit": 240, "symbolType": "stroke"} if len(curves) > 1 else None
     y_scale: dict[str, Any] = {"zero": False} if y_domain is None else {"domain": list(y_domain)}
     encoding = {
         "x": {

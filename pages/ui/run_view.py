@@ -49,6 +49,12 @@ def show_run(project: Project, run: Run) -> None:
         st.fragment(_view, run_every=_REFRESH if run.alive else None)(project, run.id, run.alive)
 
 
+def show_progress(project: Project, run: Run) -> None:
+    """How far a Run is and what came of it, without curves; renews itself while it is alive."""
+    with shown_errors():
+        st.fragment(_progress, run_every=_REFRESH if run.alive else None)(project, run.id, run.alive)
+
+
 def state_words(run: Run) -> str:
     """Where a Run stands, in a word."""
     match run.status:
@@ -64,6 +70,15 @@ def state_words(run: Run) -> str:
             return "failed"
         case Interrupted():
             return "interrupted"
+
+
+def _progress(project: Project, run_id: str, was_alive: bool) -> None:
+    run = read_run(project.runs / run_id)
+    if was_alive and not run.alive:
+        st.rerun()
+    with shown_errors():
+        _show_status(run)
+        _show_outcome(project, run)
 
 
 def _view(project: Project, run_id: str, was_alive: bool) -> None:

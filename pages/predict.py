@@ -1,0 +1,113 @@
+"""Predict: choose a model and pictures, look at the masks, measure, take them along, correct them, retrain."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from core.inference.export import class_areas
+from core.project.project import Project
+from core.training.run import Run, labels_changed, list_runs
+from pages.ui import frame, session
+from pages.ui.charts import label_text
+from pages.ui.correction import retrain
+from pages.ui.downloads import show_downloads
+from pages.ui.fix import show_fix
+from pages.ui.links import link
+from pages.ui.models import Model, choose_model
+from pages.ui.pictures import Picture, choose_page, choose_pictures
+from pages.ui.predictions import predict_all, prediction_of
+from pages.ui.run_view import show_progress
+from pages.ui.truth import choose_truth, show_metrics
+from pages.ui.views import show_legend, show_views
+
+
+def predict_page(project: Project) -> None:
+    model = choose_model(project)
+    if model is None:
+        return
+    with frame.shown_errors():
+        pictures = predict_all(choose_pictures(project), model.folder, model.card)
+        if pictures:
+            _show_result(project, model, _choose_picture(pictures, model), pictures)
+    _offer_retraining(project)
+
+
+def _choose_picture(pictures: Sequence[Picture], model: Model) -> Picture:
+    """The one to look at, out of a table of areas when there are several."""
+    if len(pictures) == 1:
+        return choose_page(pictures[0])
+    rows = [_row(picture, model) for picture in pictures]
+    event = st.dataframe(
+        rows,
+        hide_index=True,
+        width="stretch",
+        height=min(38 + 35 * len(rows), 260),
+        key=f"table-{len(rows)}",
+        on_select="rerun",
+        selection_mode="single-row-required",
+        selection_default={"selection": {"rows": [0]}},
+        column_config={name: st.column_config.NumberColumn(format="%.2f %%") for name in list(rows[0])[1:]},
+    )
+    chosen = event.selection.rows
+    return choose_page(pictures[chosen[0] if chosen and chosen[0] < len(pictures) else 0])
+
+
+def _row(picture: Picture, model: Model) -> dict[str, Any]:
+    mask = prediction_of(picture, model.folder, model.card).mask
+    areas = class_areas(mask, model.card.labels)[1:]
+    return {"Picture": picture.name, **{label_text(area["name"]): 100 * area["share"] for area in areas}}
+
+
+def _show_result(project: Project, model: Model, picture: Picture, pictures: Sequence[Picture]) -> None:
+    if not predict_all([picture], model.folder, model.card):  # another page than the first
+        return
+    labels, key = model.card.labels, f"{picture.id}-{model.id}"
+    prediction = prediction_of(picture, model.folder, model.card)
+    image = picture.decoded(model.card.intensity)
+    truth = None
+    with frame.shown_errors():
+        truth = choose_truth(project, picture, picture.info().size, labels)
+    fixing = st.toggle("Fix it", key=f"fix-on-{key}", help="Paint what is missing, erase what is wrong, and save it.")
+    if fixing:
+        show_fix(project, picture, image, prediction, labels, key=key)
+        return
+    shown, legend = st.columns([5, 3])
+    with shown:
+        show_views(image, prediction.mask, labels, key=key, truth=truth)
+    with legend:
+        st.markdown(f"**{frame.escape(picture.name)}**, {picture.info().size}")
+        show_legend(prediction.mask, labels, project.settings)
+        show_downloads(picture, pictures, model.folder, model.card)
+    if truth is not None:
+        show_metrics(truth, prediction.mask, labels, key=key)
+
+
+def _offer_retraining(project: Project) -> None:
+    """One click, once the labels are others than those of the last Run; then how it goes and what came of it."""
+    saved = session.SAVED.get()
+    if saved:
+        st.success(frame.escape(saved), icon=":material/check_circle:")
+    runs = list_runs(project)
+    newest = runs[0] if runs else None
+    if newest is not None and (newest.alive or newest.id == st.session_state.get("retrained")):
+        st.divider()
+        _show_run(project, newest)
+        return
+    if newest is None or not labels_changed(project, newest):
+        return
+    st.divider()
+    st.markdown("The labels have changed since the last training.")
+    if st.button("Retrain", type="primary" if saved else "secondary", icon=":material/model_training:"):
+        st.session_state["retrained"] = retrain(project).id
+        session.SAVED.clear()
+        st.rerun()
+
+
+def _show_run(project: Project, run: Run) -> None:
+    st.markdown(f"**{frame.escape(run.name)}** learns from all labels, beginning with the base.")
+    link("train", "See its curves", run=run.id)
+    show_progress(project, run)
+
+
+frame.run(predict_page, "Predict")

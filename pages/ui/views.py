@@ -1,0 +1,103 @@
+"""A Prediction to look at: overlay, side by side, curtain, errors; the legend with areas."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import streamlit as st
+
+from core.annotation.labels import LabelSet
+from core.annotation.overlay import FALSE_ALARM, HIT, MISS, error_picture, overlay
+from core.annotation.raster import Mask, count_objects
+from core.images import RGB, ImageSize, encode_jpeg
+from core.inference.export import class_areas
+from core.project.project import ProjectSettings
+from pages.ui import session
+from pages.ui.charts import hex_of, label_text
+from pages.ui.curtain import show_curtain
+from pages.ui.scribble import view_of
+from pages.ui.zoom import choose_zoom, mask_part, picture_part
+
+OVERLAY: Final = "Overlay"
+SIDE: Final = "Side by side"
+CURTAIN: Final = "Curtain"
+ERRORS: Final = "Errors"
+_WIDTH: Final = 1000  # of one picture on the screen, in pixels
+_HEIGHT: Final = 760
+_SIDE_WIDTH: Final = 640
+
+
+def show_views(image: RGB, mask: Mask, labels: LabelSet, *, key: str, truth: Mask | None = None) -> None:
+    """The picture and its mask in the view that the person chooses. Nothing larger than the screen is sent."""
+    size = ImageSize(*mask.shape)
+    names = [OVERLAY, SIDE, CURTAIN] + ([ERRORS] if truth is not None else [])
+    left, right = st.columns([3, 2], vertical_alignment="bottom")
+    with left:
+        chosen = st.segmented_control(
+            "View", names, default=OVERLAY, required=True, key=f"view-{len(names)}", label_visibility="collapsed"
+        )
+    opacity = right.slider("Opacity of the mask", 0, 100, session.OPACITY.get(), format="%d %%", key="predict-opacity")
+    session.OPACITY.set(opacity)
+    zoom = choose_zoom(size, key=key)
+    width, height = (_SIDE_WIDTH, _SIDE_WIDTH) if chosen == SIDE else (_WIDTH, _HEIGHT)
+    view = view_of(image, zoom, canvas_width=width, canvas_height=height)
+    picture, shown = picture_part(image, view), mask_part(mask, view)
+    over = overlay(picture, shown, labels, opacity=opacity / 100)
+    if chosen == SIDE:
+        only_mask = overlay(picture * 0, shown, labels, opacity=1.0)
+        parts = ((picture, "Picture"), (only_mask, "Mask"), (over, "Overlay"))
+        for column, (part, caption) in zip(st.columns(3), parts, strict=True):
+            column.image(encode_jpeg(part), caption=caption, width="stretch")
+    elif chosen == CURTAIN:
+        with st.container(width=view.canvas_width):
+            show_curtain(
+                encode_jpeg(picture), encode_jpeg(over), key=f"curtain-{key}", under_name="picture", over_name="overlay"
+            )
+    elif chosen == ERRORS and truth is not None:
+        wrong = error_picture(picture, mask_part(truth, view), shown, opacity=max(opacity, 1) / 100)
+        st.image(encode_jpeg(wrong), width=view.canvas_width)
+        show_swatches([("hit", hex_of(HIT)), ("miss", hex_of(MISS)), ("false alarm", hex_of(FALSE_ALARM))])
+    else:
+        st.image(encode_jpeg(over), width=view.canvas_width)
+
+
+def show_legend(mask: Mask, labels: LabelSet, settings: ProjectSettings) -> None:
+    """Colour, area and objects of each label; the area also in the Project's unit where its pixel size is known."""
+    rows: list[dict[str, Any]] = []
+    for class_id, area in enumerate(class_areas(mask, labels)):
+        row: dict[str, Any] = {
+            "": swatch(hex_of(labels.labels[class_id].color)),
+            "Label": label_text(area["name"]),
+            "Share": 100 * area["share"],
+            "Pixels": area["pixels"],
+        }
+        if settings.pixel_size is not None:
+            row[f"Area in {settings.unit}²"] = area["pixels"] * settings.pixel_size**2
+        row["Objects"] = count_objects(mask == class_id) if class_id and area["pixels"] else None
+        rows.append(row)
+    rows.append(rows.pop(0))  # background last
+    st.dataframe(
+        rows,
+        hide_index=True,
+        width="stretch",
+        column_config={
+            "": st.column_config.ImageColumn(width=40),
+            "Share": st.column_config.NumberColumn(format="%.2f %%"),
+            "Pixels": st.column_config.NumberColumn(format="localized"),
+            "Objects": st.column_config.NumberColumn(help="Connected regions, diagonal neighbours included."),
+        },
+    )
+
+
+def show_swatches(entries: Sequence[tuple[str, str]]) -> None:
+    """A legend in one line: colours and what they mean."""
+    with st.container(horizontal=True):
+        for name, color in entries:
+            st.markdown(f"![{name}]({swatch(color)}) {name}", width="content")
+
+
+def swatch(color: str) -> str:
+    """A small square of a colour as the address of a picture."""
+    return (
+        "data:image/svg+xml;utf8,<svg xmlns='http://www.w3.org/2000/svg' width='14' height='14'>"
+        f"<rect width='14' height='14' rx='3' fill='{color.replace('#', '%23')}' stroke='%23888' /></svg>"
+    )
