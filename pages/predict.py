@@ -5,6 +5,7 @@ from typing import Any
 
 import streamlit as st
 
+from core.images import ImageSize
 from core.inference.export import class_areas
 from core.project.project import Project
 from core.training.run import Run, labels_changed, list_runs
@@ -15,7 +16,7 @@ from pages.ui.downloads import show_downloads
 from pages.ui.fix import show_fix
 from pages.ui.links import link
 from pages.ui.models import Model, choose_model
-from pages.ui.pictures import Picture, choose_page, choose_pictures
+from pages.ui.pictures import Picture, choose_page, choose_pictures, choose_source
 from pages.ui.predictions import predict_all, prediction_of
 from pages.ui.run_view import show_progress
 from pages.ui.truth import choose_truth, show_metrics
@@ -23,11 +24,15 @@ from pages.ui.views import show_legend, show_views
 
 
 def predict_page(project: Project) -> None:
-    model = choose_model(project)
+    left, right = st.columns([3, 2], vertical_alignment="bottom")
+    with left:
+        model = choose_model(project)
     if model is None:
         return
+    with right:
+        source = choose_source()
     with frame.shown_errors():
-        pictures = predict_all(choose_pictures(project), model.folder, model.card)
+        pictures = predict_all(choose_pictures(project, source), model.folder, model.card)
         if pictures:
             _show_result(project, model, _choose_picture(pictures, model), pictures)
     _offer_retraining(project)
@@ -66,19 +71,18 @@ def _show_result(project: Project, model: Model, picture: Picture, pictures: Seq
     prediction = prediction_of(picture, model.folder, model.card)
     image = picture.decoded(model.card.intensity)
     truth = None
-    with frame.shown_errors():
-        truth = choose_truth(project, picture, picture.info().size, labels)
-    fixing = st.toggle("Fix it", key=f"fix-on-{key}", help="Paint what is missing, erase what is wrong, and save it.")
-    if fixing:
+    if st.toggle("Fix it", key=f"fix-on-{key}", help="Paint what is missing, erase what is wrong, and save it."):
         show_fix(project, picture, image, prediction, labels, key=key)
         return
     shown, legend = st.columns([5, 3])
-    with shown:
-        show_views(image, prediction.mask, labels, key=key, truth=truth)
     with legend:
-        st.markdown(f"**{frame.escape(picture.name)}**, {picture.info().size}")
+        st.markdown(f"**{frame.escape(picture.name)}**, {ImageSize(*prediction.mask.shape)}")
         show_legend(prediction.mask, labels, project.settings)
         show_downloads(picture, pictures, model.folder, model.card)
+        with frame.shown_errors():
+            truth = choose_truth(project, picture, ImageSize(*prediction.mask.shape), labels)
+    with shown:
+        show_views(image, prediction.mask, labels, key=key, truth=truth)
     if truth is not None:
         show_metrics(truth, prediction.mask, labels, key=key)
 

@@ -40,7 +40,7 @@ def show_curves(
     y_title: str,
     y_domain: tuple[float, float] | None = None,
     y_format: str = ".3f",
-    height: int = 260,
+    height: int = 300,
 ) -> None:
     """Curves over epochs. The same `key` and the same names in the same order: new points, same chart, same zoom."""
     points = [
@@ -71,7 +71,11 @@ def _curve_spec(
 ) -> dict[str, Any]:
     names = [curve.name for curve in curves]
     faint = [curve.name for curve in curves if curve.faint]
-    legend = {"orient": "top", "title": None, "labelLimit": 240, "symbolType": "stroke"} if len(curves) > 1 else None
+    legend = (
+        {"orient": "top", "title": None, "labelLimit": 240, "symbolType": "stroke", "offset": 4, "padding": 0}
+        if len(curves) > 1
+        else None
+    )
     y_scale: dict[str, Any] = {"zero": False} if y_domain is None else {"domain": list(y_domain)}
     encoding = {
         "x": {
@@ -79,7 +83,7 @@ def _curve_spec(
             "type": "quantitative",
             "title": "Epoch",
             "axis": {"tickMinStep": 1, "format": "~g", "grid": False},
-            "scale": {"zero": False, "nice": False},
+            "scale": {"zero": False, "nice": False, "padding": 6},
         },
         "y": {
             "field": "value",

@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 from typing import Final
 
-import numpy as np
 import streamlit as st
 
 from core.annotation.edit import Stroke, paint_strokes
@@ -23,9 +22,9 @@ from pages.ui.scribble import ERASER, View, scribble, view_of
 from pages.ui.words import count
 from pages.ui.zoom import choose_zoom, mask_part, picture_part
 
-_WIDTH: Final = 760
-_HEIGHT: Final = 620
-_backgrounds: Final = Shelf[RGB](limit=300_000_000)
+_WIDTH: Final = 600  # of each of the two pictures on the screen, in pixels
+_HEIGHT: Final = 560
+_backgrounds: Final = Shelf[bytes](limit=50_000_000)
 
 
 @dataclass
@@ -75,15 +74,12 @@ def _draft(project: Project, picture: Picture, prediction: Prediction, key: str)
     return draft
 
 
-def _background(image: RGB, mask: Mask, view: View, labels: LabelSet, canvas: str) -> RGB:
-    """The picture with the mask over the part in view: it stays as it is while strokes are drawn over it."""
+def _background(image: RGB, mask: Mask, view: View, labels: LabelSet, canvas: str) -> bytes:
+    """What is drawn on: the mask as it was when this view began; it must stay while strokes are drawn over it."""
     background = _backgrounds.get(canvas)
     if background is None:
-        background = image.copy()
-        rows, columns = slice(view.top, view.top + view.height), slice(view.left, view.left + view.width)
-        part = np.ascontiguousarray(image[rows, columns])
-        background[rows, columns] = overlay(part, np.ascontiguousarray(mask[rows, columns]), labels)
-        _backgrounds.put(canvas, background, background.nbytes)
+        background = encode_jpeg(overlay(picture_part(image, view), mask_part(mask, view), labels))
+        _backgrounds.put(canvas, background, len(background))
     return background
 
 

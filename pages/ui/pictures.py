@@ -56,12 +56,14 @@ class Picture:
         return image
 
 
-def choose_pictures(project: Project) -> list[Picture]:
-    """The inputs; an empty list, with what to do next, while nothing is chosen."""
+def choose_source() -> str:
+    """Where the pictures come from."""
     sources = [FROM_UPLOAD, FROM_PROJECT, FROM_FOLDER]
-    source = st.segmented_control(
-        "Pictures", sources, default=FROM_UPLOAD, required=True, key="predict-source", label_visibility="collapsed"
-    )
+    return st.segmented_control("Pictures", sources, default=FROM_UPLOAD, required=True, key="predict-source")
+
+
+def choose_pictures(project: Project, source: str) -> list[Picture]:
+    """The inputs; an empty list, with what to do next, while nothing is chosen."""
     match source:
         case "Upload":
             return _uploaded()

@@ -72,9 +72,12 @@ def picture_of(image: RGB, view: View) -> bytes:
     return encode_jpeg(np.ascontiguousarray(shown, dtype=np.uint8), quality=90)
 
 
-def scribble(image: RGB, view: View, labels: LabelSet, *, key: str, class_id: int, brush: float) -> list[Stroke]:
+def scribble(
+    image: RGB | bytes, view: View, labels: LabelSet, *, key: str, class_id: int, brush: float
+) -> list[Stroke]:
     """Show the part of `image` that `view` names and return what was drawn on it so far, in picture coordinates.
 
+    image: the whole picture, or a JPEG of that part at the canvas's size, as `picture_of` makes it.
     class_id: what the next stroke paints; 0 erases.  brush: its diameter in picture pixels.  key: names the canvas;
     another key is an empty one, so it must change with picture, view and saved version.
     """
@@ -83,7 +86,7 @@ def scribble(image: RGB, view: View, labels: LabelSet, *, key: str, class_id: in
     result = st_canvas(
         stroke_width=max(1, round(brush / view.scale_x)),
         stroke_color=stroke_color(labels, class_id),
-        background_image=picture_of(image, view),
+        background_image=image if isinstance(image, bytes) else picture_of(image, view),
         height=view.canvas_height,
         width=view.canvas_width,
         drawing_mode="freedraw",

@@ -32,9 +32,7 @@ def show_views(image: RGB, mask: Mask, labels: LabelSet, *, key: str, truth: Mas
     names = [OVERLAY, SIDE, CURTAIN] + ([ERRORS] if truth is not None else [])
     left, right = st.columns([3, 2], vertical_alignment="bottom")
     with left:
-        chosen = st.segmented_control(
-            "View", names, default=OVERLAY, required=True, key=f"view-{len(names)}", label_visibility="collapsed"
-        )
+        chosen = st.segmented_control("View", names, default=OVERLAY, required=True, key=f"view-{len(names)}")
     opacity = right.slider("Opacity of the mask", 0, 100, session.OPACITY.get(), format="%d %%", key="predict-opacity")
     session.OPACITY.set(opacity)
     zoom = choose_zoom(size, key=key)
