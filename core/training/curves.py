@@ -1,14 +1,13 @@
 """The curves of a Run: metrics.csv and steps.csv, written row by row."""
 
-import csv
-import io
 import math
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from core.files import write_bytes, write_error
-from core.training.run import Run, read_columns
+from core.training.columns import csv_line, read_columns
+from core.training.run import Run
 
 if TYPE_CHECKING:
     from core.training.loop import EpochResult, StepResult, TrainingState
@@ -67,20 +66,13 @@ class Curves:
     def _begin(self, file: str, columns: Sequence[str], key: str, last: int) -> None:
         old = read_columns(self._run.folder / file)
         kept = [i for i, value in enumerate(old.get(key, [])) if value is not None and value <= last]
-        text = _csv_line(columns) + "".join(_csv_line([old[name][i] for name in columns]) for i in kept)
+        text = csv_line(columns) + "".join(csv_line([old[name][i] for name in columns]) for i in kept)
         write_bytes(self._run.folder / file, text.encode(), durable=False)
 
     def _append(self, file: str, row: Sequence[float | None]) -> None:
         path = self._run.folder / file
         try:
             with path.open("a", encoding="utf-8") as target:
-                target.write(_csv_line(row))
+                target.write(csv_line(row))
         except OSError as error:
             raise write_error(path, error) from error
-
-
-def _csv_line(cells: Sequence[str | float | None]) -> str:
-    line = io.StringIO()
-    values = [f"{cell:.6g}" if isinstance(cell, float) and not cell.is_integer() else cell for cell in cells]
-    csv.writer(line, lineterminator="\n").writerow([int(v) if isinstance(v, float) else v for v in values])
-    return line.getvalue()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from core.errors import WriteError
 from core.training.config import TrainingConfig
-from core.training.run import process_of, write_status
+from core.training.status import process_of, write_status
 
 if TYPE_CHECKING:
     from core.training.loop import StepResult

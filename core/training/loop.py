@@ -2,7 +2,6 @@
 
 import copy
 import math
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -21,10 +20,10 @@ from core.networks import build_network
 from core.networks.card import ModelCard
 from core.training.config import TrainingConfig
 from core.training.losses import weighted_loss
+from core.training.schedule import Clock, learning_rate
 from core.training.tiles import Batch, LabelledPicture, PictureCache, TileSampler
 
 _VALIDATION_BATCHES: Final = 2  # for the validation loss: the same Tiles after each Epoch
-_LEAST_RATE: Final = 0.01  # the schedule's end, as a part of the learning rate
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ def train(
     learner = _Learner(config, data)
     if resume is not None:
         learner.restore(resume)
-    clock = _Clock(config, learner.seconds)
+    clock = Clock(config, learner.seconds)
     sampler = _sampler(config, data.train, data.cache, augment=config.augment)
     validation = _Validation(config, data, learner)
     while not clock.over(learner.step):
@@ -129,15 +128,6 @@ def train(
         )
 
 
-def learning_rate(config: TrainingConfig, progress: float) -> float:
-    """The learning rate at `progress` (0..1): it rises from 0 during the warm-up, then falls as the schedule says."""
-    if progress < config.warm_up:
-        return config.learning_rate * (progress + 1 / config.steps) / (config.warm_up + 1 / config.steps)
-    rest = (progress - config.warm_up) / max(1 - config.warm_up, 1e-9)
-    shape = {"cosine": 0.5 * (1 + math.cos(math.pi * rest)), "poly": (1 - rest) ** 0.9, "constant": 1.0}
-    return config.learning_rate * max(shape[config.schedule], _LEAST_RATE)
-
-
 def _sampler(
     config: TrainingConfig, pictures: Sequence[LabelledPicture], cache: PictureCache, *, augment: str
 ) -> TileSampler:
@@ -159,31 +149,6 @@ def choose_device(config: TrainingConfig) -> torch.device:
     if config.device == "cuda" and not torch.cuda.is_available():
         raise UserError("This machine has no GPU that torch can use.", hint="Set the device to auto or cpu.")
     return torch.device(config.device)
-
-
-# --------------------------------------------------------------------------------------------------------- clock
-
-
-class _Clock:
-    """How far the training is: by Steps, or by time where `minutes` ends it earlier."""
-
-    def __init__(self, config: TrainingConfig, seconds_before: float) -> None:
-        self._config = config
-        self._began = time.monotonic() - seconds_before
-        self.validation_seconds = 0.0  # the last measurement's; room for one more is kept
-
-    def seconds(self) -> float:
-        return time.monotonic() - self._began
-
-    def progress(self, step: int) -> float:
-        by_steps = step / self._config.steps
-        if self._config.minutes is None:
-            return min(by_steps, 1.0)
-        room = max(self._config.minutes * 60 - self.validation_seconds, 1e-9)
-        return min(max(by_steps, self.seconds() / room), 1.0)
-
-    def over(self, step: int) -> bool:
-        return self.progress(step) >= 1.0
 
 
 # ------------------------------------------------------------------------------------------------------- learner

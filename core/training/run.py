@@ -12,20 +12,13 @@
 No torch here: pages read Runs.
 """
 
-import csv
 import hashlib
-import io
-import os
 import shutil
-import socket
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
-
-import psutil
+from typing import Final
 
 from core.annotation.labels import LabelSet
 from core.errors import ConfigError, ReadError, UserError
@@ -34,61 +27,15 @@ from core.project.index import Index, SampleRow
 from core.project.project import Project
 from core.project.report import usable
 from core.project.split import Split, ensure_split, read_split
+from core.training.columns import read_columns
 from core.training.config import TrainingConfig
+from core.training.status import STATE_FILE, Finished, Running, Status, Waiting, has_process, read_status, write_status
+from core.training.status import Failed as Failed  # these four are part of this door, though not used here
+from core.training.status import Interrupted as Interrupted
+from core.training.status import Stopped as Stopped
+from core.training.status import log_tail as log_tail
 
 SCHEMA: Final = 1
-STALE_AFTER: Final = 8.0  # seconds without a heartbeat; the worker beats every 2
-STATE_FILE: Final = "last/state.safetensors"
-_LOG_TAIL: Final = 30  # lines
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """Made or begun, but no Step yet: the libraries load."""
-
-
-@dataclass(frozen=True)
-class Running:
-    """Epochs count from 1; `epoch` is the one that is under way."""
-
-    epoch: int
-    epochs: int
-    heartbeat: float  # seconds since 1970
-    seconds: float  # trained so far
-    seconds_left: float | None  # None before the first measurement
-    doing: str  # "trains", "validates", "compares"
-
-
-@dataclass(frozen=True)
-class Finished:
-    epochs: int
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Stopped:
-    """A person stopped it; `last_epoch` is complete and can be gone on from (0: none)."""
-
-    last_epoch: int
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Failed:
-    message: str
-    hint: str
-    log_tail: str
-
-
-@dataclass(frozen=True)
-class Interrupted:
-    """The process is gone without a word: killed, machine off. `last_epoch` can be gone on from (0: none)."""
-
-    last_epoch: int
-    reason: str
-
-
-Status = Waiting | Running | Finished | Stopped | Failed | Interrupted
 
 
 @dataclass(frozen=True)
@@ -113,7 +60,7 @@ class Run:
 
     @property
     def alive(self) -> bool:
-        return isinstance(self.status, Running) or (isinstance(self.status, Waiting) and _has_process(self.folder))
+        return isinstance(self.status, Running) or (isinstance(self.status, Waiting) and has_process(self.folder))
 
     @property
     def best(self) -> Path | None:
@@ -168,7 +115,7 @@ def read_run(folder: Path) -> Run:
             labels=LabelSet.from_json(value["labels"]),
             created=value["created"],
             fingerprint=value["fingerprint"],
-            status=_read_status(folder),
+            status=read_status(folder),
         )
     except ConfigError as error:
         raise ReadError(f"config.json in {folder.name}: {error.message}", hint=error.hint) from error
@@ -240,95 +187,6 @@ def delete_run(project: Project, run: Run) -> None:
         raise write_error(run.folder, error) from error
 
 
-# -------------------------------------------------------------------------------------------------------- status
-
-
-def write_status(folder: Path, status: Mapping[str, Any]) -> None:
-    write_json(folder / "status.json", dict(status), durable=False)
-
-
-def process_of(pid: int) -> dict[str, Any]:
-    """What identifies a process: its number alone is given to another one later."""
-    return {"pid": pid, "process_created": psutil.Process(pid).create_time(), "host": socket.gethostname()}
-
-
-def _process_state(status: Mapping[str, Any]) -> bool | None:
-    """Whether the process of a status lives; None when that cannot be known from here."""
-    if "pid" not in status or status.get("host") != socket.gethostname():
-        return None
-    try:
-        process = psutil.Process(int(status["pid"]))
-        same = abs(process.create_time() - float(status["process_created"])) < 1.0
-        return same and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-    except psutil.AccessDenied:
-        return None
-
-
-def _has_process(folder: Path) -> bool:
-    return bool(_process_state(_raw_status(folder)))
-
-
-def _raw_status(folder: Path) -> dict[str, Any]:
-    try:
-        value = read_json(folder / "status.json")
-    except ReadError:
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
-def _read_status(folder: Path) -> Status:
-    value = _raw_status(folder)
-    state, epoch, seconds = value.get("state"), int(value.get("epoch", 0)), float(value.get("seconds", 0.0))
-    if state == "waiting":
-        gone = "pid" in value and _process_state(value) is False
-        return Interrupted(_last_epoch(folder), "The training process ended while it loaded.") if gone else Waiting()
-    if state == "running":
-        return _running(folder, value)
-    if state == "finished":
-        return Finished(epoch, seconds)
-    if state == "stopped":
-        return Stopped(_last_epoch(folder), seconds)
-    if state == "failed":
-        return Failed(str(value.get("message", "")), str(value.get("hint", "")), log_tail(folder))
-    reason = str(value.get("reason", "")) or "Its status cannot be read."
-    return Interrupted(_last_epoch(folder), reason)
-
-
-def _running(folder: Path, value: Mapping[str, Any]) -> Status:
-    lives, heartbeat = _process_state(value), float(value.get("heartbeat", 0.0))
-    if lives is False or (lives is None and time.time() - heartbeat > STALE_AFTER):
-        return Interrupted(_last_epoch(folder), "The training process is gone.")
-    left = value.get("seconds_left")
-    return Running(
-        epoch=int(value.get("epoch", 0)),
-        epochs=int(value.get("epochs", 0)),
-        heartbeat=heartbeat,
-        seconds=float(value.get("seconds", 0.0)),
-        seconds_left=None if left is None else float(left),
-        doing=str(value.get("doing", "trains")),
-    )
-
-
-def _last_epoch(folder: Path) -> int:
-    """The last complete Epoch that can be gone on from; 0 when there is none."""
-    if not (folder / STATE_FILE).is_file():
-        return 0
-    epochs = read_columns(folder / "metrics.csv").get("epoch", [])
-    return int(epochs[-1] or 0) if epochs else 0
-
-
-def log_tail(folder: Path, *, lines: int = _LOG_TAIL) -> str:
-    """The end of log.txt."""
-    try:
-        with (folder / "log.txt").open("rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - 16_384))
-            return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
-    except FileNotFoundError:
-        return ""
-
-
 # -------------------------------------------------------------------------------------------------------- curves
 
 
@@ -344,28 +202,6 @@ def read_metrics(run: Run) -> dict[str, list[float | None]]:
 def read_steps(run: Run) -> dict[str, list[float | None]]:
     """Columns of steps.csv: step, epoch, seconds, loss, learning_rate."""
     return read_columns(run.folder / "steps.csv")
-
-
-def read_columns(path: Path) -> dict[str, list[float | None]]:
-    """A CSV of numbers as columns. A torn or foreign row is left out: somebody may be writing it just now."""
-    try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        return {}
-    whole = text[: text.rfind("\n") + 1]
-    rows = csv.reader(io.StringIO(whole, newline=""))
-    names = next(rows, [])
-    columns: dict[str, list[float | None]] = {name: [] for name in names}
-    for row in rows:
-        if len(row) != len(names):
-            continue
-        try:
-            values = [float(cell) if cell else None for cell in row]
-        except ValueError:
-            continue
-        for name, value in zip(names, values, strict=True):
-            columns[name].append(value)
-    return columns
 
 
 def previews(run: Run) -> list[Path]:

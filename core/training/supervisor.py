@@ -9,7 +9,8 @@ from typing import Final
 from core.errors import UserError
 from core.files import locked, read_json, write_error
 from core.project.project import Project
-from core.training.run import Run, Waiting, list_runs, process_of, read_run, resume_run, write_status
+from core.training.run import Run, Waiting, list_runs, read_run, resume_run
+from core.training.status import process_of, write_status
 
 _REPOSITORY: Final = Path(__file__).resolve().parents[2]  # where `-m core...` finds the code, whatever the app's folder
 

@@ -28,21 +28,13 @@ from core.images import RGB, encode_jpeg, shrink
 from core.networks.card import ModelCard
 from core.networks.runtime import tune_allocator
 from core.project.project import Project
+from core.training.columns import read_columns
 from core.training.curves import Curves
 from core.training.estimate import median_step, remember_step
 from core.training.heartbeat import Pace, Status
 from core.training.retrain import compare_and_promote, read_comparison, read_truth
-from core.training.run import (
-    STATE_FILE,
-    Failed,
-    Run,
-    Stopped,
-    read_columns,
-    read_run,
-    run_split,
-    stop_requested,
-    usable_rows,
-)
+from core.training.run import Run, read_run, run_split, stop_requested, usable_rows
+from core.training.status import STATE_FILE, Failed, Stopped
 
 if TYPE_CHECKING:
     from core.training.loop import EpochResult, TrainingData, TrainingState

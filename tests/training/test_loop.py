@@ -12,8 +12,7 @@ from core.annotation.labels import LabelSet
 from core.annotation.raster import Mask
 from core.errors import ReadError, UserError
 from core.images import RGB, ImageSize, IntensityRule
-from core.training.config import TrainingConfig
-from core.training.loop import EpochResult, StepResult, TrainingData, TrainingState, learning_rate, train
+from core.training.loop import EpochResult, StepResult, TrainingData, TrainingState, train
 from core.training.tiles import LabelledPicture, PictureCache
 from tests.training.scenes import TINY, tiny
 
@@ -152,15 +151,3 @@ def test_a_gpu_that_is_not_there_is_said(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UserError, match="no GPU"):
         next(train(tiny(device="cuda"), make_data(tmp_path)))
-
-
-@pytest.mark.parametrize("schedule", ["cosine", "poly", "constant"])
-def test_the_learning_rate_rises_and_falls(schedule: str) -> None:
-    config = TrainingConfig(epochs=10, steps_per_epoch=10, warm_up=0.1, schedule=schedule)  # type: ignore[arg-type]
-    rates = [learning_rate(config, step / 100) for step in range(101)]
-    assert rates[0] < 0.2 * config.learning_rate
-    assert rates[:10] == sorted(rates[:10])
-    assert max(rates) == pytest.approx(config.learning_rate)
-    assert rates[10:] == sorted(rates[10:], reverse=True)
-    assert min(rates) > 0
-    assert rates[-1] == pytest.approx(config.learning_rate if schedule == "constant" else 0.01 * config.learning_rate)

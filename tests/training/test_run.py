@@ -12,20 +12,11 @@ from core.annotation.labels import LabelSet
 from core.errors import ConfigError, ReadError, UserError
 from core.project.project import Project
 from core.training.run import (
-    STALE_AFTER,
-    STATE_FILE,
-    Failed,
-    Finished,
-    Interrupted,
     Run,
-    Running,
-    Stopped,
-    Waiting,
     create_run,
     delete_run,
     labels_changed,
     list_runs,
-    process_of,
     read_metrics,
     read_run,
     rename_run,
@@ -33,6 +24,17 @@ from core.training.run import (
     resume_run,
     run_split,
     stop_requested,
+)
+from core.training.status import (
+    STALE_AFTER,
+    STATE_FILE,
+    Failed,
+    Finished,
+    Interrupted,
+    Running,
+    Stopped,
+    Waiting,
+    process_of,
     write_status,
 )
 from tests.training.scenes import add_picture, make_project, tiny

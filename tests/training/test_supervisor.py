@@ -14,19 +14,14 @@ from core.files import read_json
 from core.project.project import Project
 from core.training import supervisor
 from core.training.run import (
-    Failed,
-    Finished,
-    Interrupted,
     Run,
-    Running,
-    Stopped,
-    Waiting,
     create_run,
     log_tail,
     read_metrics,
     read_run,
     request_stop,
 )
+from core.training.status import Failed, Finished, Interrupted, Running, Stopped, Waiting
 from core.training.supervisor import alive_run, resume, start
 from tests.training.scenes import make_project, tiny
 

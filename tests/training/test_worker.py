@@ -18,12 +18,7 @@ from core.project.project import Project
 from core.training import worker
 from core.training.retrain import read_comparison, read_truth
 from core.training.run import (
-    STATE_FILE,
-    Failed,
-    Finished,
-    Interrupted,
     Run,
-    Stopped,
     create_run,
     log_tail,
     previews,
@@ -34,6 +29,7 @@ from core.training.run import (
     resume_run,
     run_split,
 )
+from core.training.status import STATE_FILE, Failed, Finished, Interrupted, Stopped
 from tests.training.scenes import make_project, tiny
 
 
