@@ -48,20 +48,20 @@ def annotation_to_mask(annotation: Annotation, labels: LabelSet, *, unknown: int
     Shapes whose label is not in `labels` paint the id `unknown` (0: as if not drawn; 255: left out of training).
     """
     canvas = Image.new("L", (annotation.size.width, annotation.size.height))
-    draw = ImageDraw.Draw(canvas)
     for shape in annotation.shapes:
         known = shape.label in labels or shape.label == IGNORE
-        if not known and unknown == 0:
-            continue
-        class_id = labels.id_of(shape.label) if known else unknown
-        if isinstance(shape, MaskShape):
-            pixels = np.array(canvas)
-            _paint_mask(pixels, shape, class_id)
-            canvas = Image.fromarray(pixels)
-            draw = ImageDraw.Draw(canvas)
-        else:
-            _draw(draw, shape, class_id)
+        if known or unknown != 0:
+            paint_shape(canvas, shape, labels.id_of(shape.label) if known else unknown)
     return np.array(canvas)
+
+
+def paint_shape(canvas: Image.Image, shape: Shape, value: int) -> None:
+    """Set the pixels of `shape` on a canvas of mode L or I; what lies outside is cut off."""
+    if isinstance(shape, MaskShape):
+        x, y = shape.points_xy[0]
+        canvas.paste(value, (int(x), int(y)), Image.fromarray(shape.region.astype(np.uint8) * np.uint8(255)))
+    else:
+        _draw(ImageDraw.Draw(canvas), shape, value)
 
 
 def mask_to_shapes(mask: Mask, labels: LabelSet, *, split_objects: bool = True) -> tuple[MaskShape, ...]:
@@ -75,7 +75,7 @@ def mask_to_shapes(mask: Mask, labels: LabelSet, *, split_objects: bool = True) 
             continue
         label = IGNORE if class_id == IGNORE_ID else labels.names[class_id]
         region = mask == class_id
-        shapes += _objects(region, label) if split_objects else [_mask_shape(region, label)]
+        shapes += region_to_shapes(region, label) if split_objects else [_mask_shape(region, label)]
     return tuple(shapes)
 
 
@@ -84,7 +84,8 @@ def count_objects(region: Region) -> int:
     return cv2.connectedComponents(region.astype(np.uint8), connectivity=8)[0] - 1
 
 
-def _objects(region: Region, label: str) -> list[MaskShape]:
+def region_to_shapes(region: Region, label: str) -> list[MaskShape]:
+    """One Shape for each 8-connected object of `region`."""
     count, ids, stats, _ = cv2.connectedComponentsWithStats(region.astype(np.uint8), connectivity=8)
     shapes = []
     for i in range(1, count):

@@ -18,7 +18,7 @@ from pages.ui.charts import label_text
 from pages.ui.correction import changes, save_correction
 from pages.ui.frame import escape, shown_errors
 from pages.ui.pictures import Picture
-from pages.ui.scribble import ERASER, View, scribble, view_of
+from pages.ui.scribble import ERASER, View, picture_of, scribble, view_of
 from pages.ui.words import count
 from pages.ui.zoom import choose_zoom, mask_part, picture_part
 
@@ -57,7 +57,7 @@ def show_fix(
     left, right = st.columns(2)
     with left:
         background = _background(image, draft.mask, view, labels, canvas)
-        draft.strokes = scribble(background, view, labels, key=canvas, class_id=class_id, brush=brush)
+        draft.strokes = scribble(picture_of(background, view), view, labels, key=canvas, class_id=class_id, brush=brush)
     corrected = paint_strokes(draft.mask, draft.strokes)
     opacity = session.OPACITY.get() / 100
     shown = overlay(picture_part(image, view), mask_part(corrected, view), labels, opacity=opacity)

@@ -12,16 +12,19 @@ from typing import Any, Final, NamedTuple
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from core.annotation.edit import Stroke
 from core.annotation.labels import LabelSet
-from core.annotation.shapes import PointsXY
 from core.images import RGB, encode_jpeg
+
+Point = tuple[float, float]
+Curves = NDArray[np.float64]  # (N, 3, 2): start, control point and end of N quadratic curves, in canvas pixels
 
 ERASER: Final = 0  # the class id that an eraser paints
 _OPACITY: Final = 0.55
 _ID_STEP: Final = 0.0001
-_CURVE_POINTS: Final = 6  # straight pieces for each curve of a path
+_CURVE_ERROR: Final = 0.1  # canvas pixels that a straight piece may lie beside its curve
 
 
 class View(NamedTuple):
@@ -72,21 +75,19 @@ def picture_of(image: RGB, view: View) -> bytes:
     return encode_jpeg(np.ascontiguousarray(shown, dtype=np.uint8), quality=90)
 
 
-def scribble(
-    image: RGB | bytes, view: View, labels: LabelSet, *, key: str, class_id: int, brush: float
-) -> list[Stroke]:
-    """Show the part of `image` that `view` names and return what was drawn on it so far, in picture coordinates.
+def scribble(background: bytes, view: View, labels: LabelSet, *, key: str, class_id: int, brush: float) -> list[Stroke]:
+    """Show a canvas over `background` and return what was drawn on it so far, in picture coordinates.
 
-    image: the whole picture, or a JPEG of that part at the canvas's size, as `picture_of` makes it.
-    class_id: what the next stroke paints; 0 erases.  brush: its diameter in picture pixels.  key: names the canvas;
-    another key is an empty one, so it must change with picture, view and saved version.
+    background: a JPEG of the part that `view` names (`picture_of`); the strokes stay when it changes.  class_id: what
+    the next stroke paints; 0 erases.  brush: its diameter in picture pixels, at least one canvas pixel.  key: names
+    the canvas; another key is an empty one, so it must change with picture, view and saved version.
     """
     from streamlit_drawable_canvas import st_canvas
 
     result = st_canvas(
-        stroke_width=max(1, round(brush / view.scale_x)),
+        stroke_width=max(1.0, round(2 * brush / (view.scale_x + view.scale_y), 2)),
         stroke_color=stroke_color(labels, class_id),
-        background_image=image if isinstance(image, bytes) else picture_of(image, view),
+        background_image=background,
         height=view.canvas_height,
         width=view.canvas_width,
         drawing_mode="freedraw",
@@ -109,10 +110,13 @@ def to_strokes(drawing: Mapping[str, Any] | None, view: View) -> list[Stroke]:
         class_id = _class_of(item.get("stroke"))
         if item.get("type") != "Path" or class_id is None:
             continue
-        points = _moved(item, _points(item.get("path") or ()))
-        if points:
-            in_picture = tuple((view.left + x * view.scale_x, view.top + y * view.scale_y) for x, y in points)
-            width = float(item.get("strokeWidth", 1)) * (view.scale_x + view.scale_y) / 2
+        curves = _curves(item.get("path") or ())
+        if len(curves):
+            turn = _turn(item)
+            points = _placed(item, turn, curves) * (view.scale_x, view.scale_y) + (view.left, view.top)
+            in_picture = tuple((x, y) for x, y in points.tolist())
+            growth = math.sqrt(abs(np.linalg.det(turn)))  # a stroke that was made larger is thicker, too
+            width = float(item.get("strokeWidth", 1)) * growth * (view.scale_x + view.scale_y) / 2
             strokes.append(Stroke(in_picture, width, class_id))
     return strokes
 
@@ -129,61 +133,73 @@ def _class_of(color: object) -> int | None:
     return class_id if 0 <= class_id < 256 else None
 
 
-def _points(path: Sequence[Sequence[Any]]) -> PointsXY:
-    """The corners of an SVG path in canvas pixels, curves as short straight pieces."""
-    points: list[tuple[float, float]] = []
+def _curves(path: Sequence[Sequence[Any]]) -> Curves:
+    """An SVG path of moves, lines and quadratic curves, which is what a free drawing consists of.
+
+    A line is a curve whose control point lies on it.
+    """
+    curves: list[tuple[Point, Point, Point]] = []
+    at: Point | None = None
     for command, *numbers in path:
         values = [float(number) for number in numbers]
-        if command in ("M", "L") and len(values) == 2:
-            points.append((values[0], values[1]))
-        elif command == "Q" and len(values) == 4 and points:
-            points += _curve(points[-1], (values[0], values[1]), (values[2], values[3]))
-    return tuple(points)
+        if command == "M" and len(values) == 2:
+            at = (values[0], values[1])
+        elif command == "L" and len(values) == 2 and at is not None:
+            end = (values[0], values[1])
+            curves.append((at, ((at[0] + end[0]) / 2, (at[1] + end[1]) / 2), end))
+            at = end
+        elif command == "Q" and len(values) == 4 and at is not None:
+            curves.append((at, (values[0], values[1]), (values[2], values[3])))
+            at = curves[-1][2]
+    return np.array(curves, dtype=np.float64).reshape(-1, 3, 2)
 
 
-def _curve(
-    start: tuple[float, float], control: tuple[float, float], end: tuple[float, float]
-) -> list[tuple[float, float]]:
-    steps = [i / _CURVE_POINTS for i in range(1, _CURVE_POINTS + 1)]
-    return [
-        (
-            (1 - t) ** 2 * start[0] + 2 * t * (1 - t) * control[0] + t * t * end[0],
-            (1 - t) ** 2 * start[1] + 2 * t * (1 - t) * control[1] + t * t * end[1],
-        )
-        for t in steps
-    ]
+def _corners(curves: Curves) -> NDArray[np.float64]:
+    """The curves as one line of short straight parts, (N, 2)."""
+    bend = np.linalg.norm(curves[:, 0] - 2 * curves[:, 1] + curves[:, 2], axis=1)
+    parts = np.maximum(1, np.ceil(np.sqrt(bend / (4 * _CURVE_ERROR)))).astype(int)  # of each curve
+    which = np.repeat(np.arange(len(curves)), parts)
+    step = np.arange(len(which)) - np.repeat(np.cumsum(parts) - parts, parts) + 1
+    t = (step / parts[which])[:, None]
+    start, control, end = curves[which].swapaxes(0, 1)
+    along = (1 - t) ** 2 * start + 2 * t * (1 - t) * control + t * t * end
+    return np.concatenate([curves[:1, 0], along])
 
 
-def _moved(item: Mapping[str, Any], points: PointsXY) -> PointsXY:
-    """`points` where the person dragged, scaled or turned them: Fabric keeps the path and changes its placement."""
-    if not points:
-        return points
-    scale_x, scale_y = float(item.get("scaleX", 1)), float(item.get("scaleY", 1))
-    angle = math.radians(float(item.get("angle", 0)))
-    center = _center(item, scale_x, scale_y, angle)
-    xs, ys = [x for x, _ in points], [y for _, y in points]
-    middle = ((min(xs) + max(xs)) / 2, (min(ys) + max(ys)) / 2)
-    at_home = scale_x == scale_y == 1 and angle == 0 and math.dist(center, middle) < 1.0
-    if at_home:
-        return points  # nothing was moved; the curves' box is only known to a fraction of a pixel
+def _placed(item: Mapping[str, Any], turn: NDArray[np.float64], curves: Curves) -> NDArray[np.float64]:
+    """The path on the canvas, (N, 2), also where the person dragged, scaled or turned it.
+
+    Fabric keeps a path as it was drawn and changes its placement: the middle of its box lies at (left, top).
+    """
+    center = float(item.get("left", 0)), float(item.get("top", 0))
+    return np.asarray((_corners(curves) - _middle(curves)) @ turn.T + center)
+
+
+def _turn(item: Mapping[str, Any]) -> NDArray[np.float64]:
+    """Rotation, scale, mirror and lean of an object, (2, 2), in the order in which Fabric applies them."""
+    angle, lean_x, lean_y = (math.radians(float(item.get(name, 0))) for name in ("angle", "skewX", "skewY"))
+    scale_x = float(item.get("scaleX", 1)) * (-1 if item.get("flipX") else 1)
+    scale_y = float(item.get("scaleY", 1)) * (-1 if item.get("flipY") else 1)
     cos, sin = math.cos(angle), math.sin(angle)
-    return tuple(
-        (
-            center[0] + cos * scale_x * (x - middle[0]) - sin * scale_y * (y - middle[1]),
-            center[1] + sin * scale_x * (x - middle[0]) + cos * scale_y * (y - middle[1]),
-        )
-        for x, y in points
-    )
+    rotation = np.array([[cos, -sin], [sin, cos]])
+    lean = np.array([[1, math.tan(lean_x)], [0, 1]]) @ np.array([[1, 0], [math.tan(lean_y), 1]])
+    return np.asarray(rotation @ np.diag([scale_x, scale_y]) @ lean)
 
 
-def _center(item: Mapping[str, Any], scale_x: float, scale_y: float, angle: float) -> tuple[float, float]:
-    """The middle of an object on the canvas, from its placement."""
-    stroke = float(item.get("strokeWidth", 0))
-    share = {"left": 0.5, "top": 0.5, "center": 0.0, "right": -0.5, "bottom": -0.5}
-    across = share[str(item.get("originX", "left"))] * (float(item.get("width", 0)) + stroke) * scale_x
-    down = share[str(item.get("originY", "top"))] * (float(item.get("height", 0)) + stroke) * scale_y
-    cos, sin = math.cos(angle), math.sin(angle)
-    return (
-        float(item.get("left", 0)) + cos * across - sin * down,
-        float(item.get("top", 0)) + sin * across + cos * down,
-    )
+def _middle(curves: Curves) -> NDArray[np.float64]:
+    """The middle of the box that Fabric puts around a path.
+
+    That box is not the tight one: Fabric measures a quadratic curve as the cubic one that has its control point twice.
+    """
+    start, control, end = curves.swapaxes(0, 1)
+    reached = [start, end]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # the slope along an axis is 3 (a t^2 + 2 b t - b)
+        a, b = end - start, start - control
+        root = np.sqrt(b * b + a * b)
+        for t in ((-b + root) / a, (-b - root) / a, np.where(a == 0, 0.5, np.nan)):
+            turns = (t > 0) & (t < 1)
+            t = np.where(turns, t, 0)
+            reached.append((1 - t) ** 3 * start + 3 * (1 - t) * t * control + t**3 * end)
+    points = np.concatenate(reached)
+    return np.asarray((points.min(axis=0) + points.max(axis=0)) / 2)
