@@ -1,0 +1,68 @@
+"""The Data set page: pictures with their masks, balance, problems."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.annotation.labels import LabelSet
+from core.annotation.shapes import Annotation
+from core.project.home import create_project, projects_home
+from core.project.project import Project
+from tests.samples import SIZE, box, picture
+
+SHELL = str(Path(__file__).resolve().parents[2] / "pages" / "ui" / "shell.py")
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    monkeypatch.setenv("MASKLOOP_HOME", str(tmp_path / "home"))
+    projects_home().mkdir()
+    (projects_home() / ".samples-made").touch()
+    return create_project("Coins", preset="general", labels=LabelSet.of(["coin", "cup"]))
+
+
+@pytest.fixture
+def page(project: Project) -> Callable[[], AppTest]:
+    def opened() -> AppTest:
+        app = AppTest.from_file(SHELL, default_timeout=20)
+        app.query_params["project"] = "Coins"
+        app.run()
+        app.switch_page("../dataset.py").run()
+        assert not app.exception
+        return app
+
+    return opened
+
+
+def _shown(app: AppTest) -> int:
+    """How many pictures the gallery shows: each has its state under it."""
+    return sum(caption.value in ("to do", "done") for caption in app.caption)
+
+
+def test_an_empty_project_says_where_pictures_come_in(page: Callable[[], AppTest]) -> None:
+    assert "no pictures yet" in page().info[0].value
+
+
+def test_pictures_are_counted_filtered_and_paged(project: Project, page: Callable[[], AppTest]) -> None:
+    with project.bulk():
+        for i in range(30):
+            project.add_image(picture(i), filename=f"s{i}.png")
+    project.save_annotation("s3", box("cup"), author="Ann")
+    app = page()
+    assert [metric.value for metric in app.metric] == ["30", "1", "0 / 0", "2"]
+    assert _shown(app) == 24
+    app.selectbox(key="data-label").set_value("cup").run()
+    assert _shown(app) == 1
+    app.selectbox(key="data-label").set_value("any").run()
+    app.text_input(key="data-search").set_value("s1").run()
+    assert _shown(app) == 11
+
+
+def test_problems_are_told_in_plain_words(project: Project, page: Callable[[], AppTest]) -> None:
+    project.add_image(picture(1), filename="a.png")
+    project.add_image(picture(2), filename="b.png")
+    project.save_annotation("a", Annotation(size=SIZE), author="Ann")
+    labels = [expander.label for expander in page().expander]
+    assert labels == ["Nothing is marked: 1 picture", "No annotation yet: 1 picture"]
