@@ -52,8 +52,8 @@ class _SampleProject(NamedTuple):
 
 
 _SAMPLES: Final = (
-    _SampleProject("town", "Sample - town from above", "satellite", "sample-town"),
-    _SampleProject("coins", "Sample - coins", "general", None),
+    _SampleProject("town", "Sample 1 - town from above", "satellite", "sample-town"),
+    _SampleProject("coins", "Sample 2 - coins", "general", None),
 )
 
 
