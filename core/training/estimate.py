@@ -147,10 +147,11 @@ def _key(config: TrainingConfig) -> str:
 
 
 def main(arguments: Sequence[str]) -> None:
-    from core.networks.runtime import tune_allocator
+    from core.networks.runtime import share_cores, tune_allocator
 
     os.nice(10)
     tune_allocator()
+    share_cores()
     config = TrainingConfig.from_json(json.loads(arguments[0]))
     remember_step(config, time_step(config))
 

@@ -26,7 +26,7 @@ from core.errors import ReadError, UserError, WriteError
 from core.files import now, safe_name, write_bytes, write_error
 from core.images import RGB, encode_jpeg, shrink
 from core.networks.card import ModelCard
-from core.networks.runtime import tune_allocator
+from core.networks.runtime import share_cores, tune_allocator
 from core.project.project import Project
 from core.training.columns import read_columns
 from core.training.curves import Curves
@@ -66,6 +66,7 @@ def work(folder: Path, *, on_epoch: OnEpoch | None = None) -> None:
     Raises what made it fail, after writing it down: a UserError where a person can mend it.
     """
     tune_allocator()
+    share_cores()
     run = read_run(folder)
     with Status(folder, run.config.epochs) as status:
         try:

@@ -14,6 +14,7 @@ def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("MASKLOOP_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # for processes that a test starts
     monkeypatch.setattr(worker, "tune_allocator", lambda: True)
+    monkeypatch.setattr(worker, "share_cores", lambda: None)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -16,12 +16,11 @@ from core.training import supervisor
 from core.training.run import (
     Run,
     create_run,
-    log_tail,
     read_metrics,
     read_run,
     request_stop,
 )
-from core.training.status import Failed, Finished, Interrupted, Running, Stopped, Waiting
+from core.training.status import Failed, Interrupted, Running, Stopped
 from core.training.supervisor import alive_run, resume, start
 from tests.training.scenes import make_project, tiny
 
@@ -113,12 +112,3 @@ def test_a_process_that_cannot_even_begin_is_failed_with_its_log(
     status = read_run(run.folder).status
     assert isinstance(status, Failed)
     assert "core" in status.log_tail
-
-
-def test_a_short_run_finishes_unwatched(project: Project) -> None:
-    run = create_run(project, tiny())
-    assert isinstance(run.status, Waiting)
-    start(run)
-    until_watched(run)
-    assert isinstance(read_run(run.folder).status, Finished), log_tail(run.folder)
-    assert project.current_model() == run.folder / "best"
