@@ -143,9 +143,13 @@ def _pieces(shapes: Sequence[Shape], whose: Owners, painted: Mask, labels: Label
         label = IGNORE if class_id == IGNORE_ID else labels.names[class_id]
         region = painted == class_id
         owners = _with_new(whose, region)
-        for i in np.unique(owners[region]).tolist():
-            parts = region_to_shapes(region & (owners == i), label)
-            pieces += parts if i == NOBODY else [_like(shapes[i], part) for part in parts]
+        _, objects, boxes, _ = cv2.connectedComponentsWithStats(region.astype(np.uint8), connectivity=8)
+        for k, (left, top, width, height) in enumerate(boxes[1:, :4].tolist(), start=1):
+            window = slice(top, top + height), slice(left, left + width)
+            part, part_owners = objects[window] == k, owners[window]
+            for i in np.unique(part_owners[part]).tolist():
+                found = region_to_shapes(part & (part_owners == i), label, top=top, left=left)
+                pieces += found if i == NOBODY else [_like(shapes[i], piece) for piece in found]
     return tuple(pieces)
 
 
@@ -166,7 +170,12 @@ def _with_new(whose: Owners, region: Region) -> Owners:
 def _neighbours(owners: Owners, pixels: tuple[NDArray[np.intp], ...]) -> Owners:
     """The owners around each of N pixels and at it, (9, N)."""
     rows, columns = pixels
-    padded = np.pad(owners, 1, constant_values=NOBODY)
+    if len(rows) == 0:
+        return np.full((9, 0), NOBODY, dtype=np.int32)
+    top, left = rows.min(), columns.min()
+    window = owners[max(0, top - 1) : rows.max() + 2, max(0, left - 1) : columns.max() + 2]
+    padded = np.pad(window, 1, constant_values=NOBODY)
+    rows, columns = rows - max(0, top - 1), columns - max(0, left - 1)
     return np.stack([padded[rows + down, columns + right] for down in range(3) for right in range(3)])
 
 

@@ -84,14 +84,14 @@ def count_objects(region: Region) -> int:
     return cv2.connectedComponents(region.astype(np.uint8), connectivity=8)[0] - 1
 
 
-def region_to_shapes(region: Region, label: str) -> list[MaskShape]:
-    """One Shape for each 8-connected object of `region`."""
+def region_to_shapes(region: Region, label: str, *, top: int = 0, left: int = 0) -> list[MaskShape]:
+    """One Shape for each 8-connected object of `region`, a window of a picture with its corner at (top, left)."""
     count, ids, stats, _ = cv2.connectedComponentsWithStats(region.astype(np.uint8), connectivity=8)
     shapes = []
     for i in range(1, count):
-        left, top, width, height = (int(value) for value in stats[i, :4])
-        part = ids[top : top + height, left : left + width] == i
-        shapes.append(_boxed(part, left, top, label))
+        x, y, width, height = (int(value) for value in stats[i, :4])
+        part = ids[y : y + height, x : x + width] == i
+        shapes.append(_boxed(part, left + x, top + y, label))
     return shapes
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from core.annotation.edit import Stroke
 from core.annotation.labels import LabelSet
+from core.annotation.overlay import colors
 from core.images import RGB, encode_jpeg
 
 Point = tuple[float, float]
@@ -98,7 +99,7 @@ def scribble(background: bytes, view: View, labels: LabelSet, *, key: str, class
 
 def stroke_color(labels: LabelSet, class_id: int) -> str:
     """The colour of a stroke: that of its label, white for the eraser; its class id in the last digits."""
-    red, green, blue = labels.labels[class_id].color if class_id != ERASER else (255, 255, 255)
+    red, green, blue = (255, 255, 255) if class_id == ERASER else colors(labels)[class_id].tolist()
     return f"rgba({red},{green},{blue},{_OPACITY + class_id * _ID_STEP:.4f})"
 
 

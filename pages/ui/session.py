@@ -29,5 +29,6 @@ SAMPLE: Final = Key[str | None]("sample", None)  # the picture that Annotate sho
 IMPORT_REPORT: Final = Key[list[str]]("import_report", [])  # sentences of the last import
 UPLOADS: Final = Key[int]("uploads", 0)  # counts up to give the uploader a new key, which empties it
 SAVED: Final = Key[str]("saved", "")  # what the last save said
-STROKES_FROM: Final = Key[dict[str, Any]]("strokes_from", {})  # canvas key -> version that its strokes began from
+SCRIBBLES: Final = Key[Any]("scribbles", None)  # the strokes on the screen; the draft on disk has them, too
+LIST_PAGE: Final = Key[int | None]("list_page", None)  # of Annotate's list; None: the one with the open picture
 OPACITY: Final = Key[int]("opacity", 50)  # of masks over pictures, percent
