@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from core.networks.blocks import ConvBlock, DoubleConv, Enlarge, TransposedUp, check_size, he_init
+from core.networks.blocks import DoubleConv, Enlarge, TransposedUp, check_size, he_init
 from core.networks.card import NetworkConfig
 
 
@@ -39,7 +39,6 @@ STAGES: Final = (
 TAPPED_STAGES: Final = (0, 1, 2, 4, 6)  # the last stage of each stride: 2, 4, 8, 16, 32
 TAP_CHANNELS: Final = tuple(STAGES[i].channels for i in TAPPED_STAGES)  # 16, 24, 40, 112, 320
 DECODER: Final = (8, 4, 3, 2, 1)  # times the width, from stride 16 to 1
-DETAIL_CHANNELS: Final = 16
 
 
 class SameConv2d(nn.Conv2d):
@@ -121,17 +120,18 @@ class EfficientEncoder(nn.Module):
 
 
 class EfficientUNet(nn.Module):
-    """Pretrained encoder, light decoder, and a skip at full resolution so that thin structures keep their place.
+    """Pretrained encoder and light decoder.
 
     Input (B, in_channels, H, W), H and W multiples of 32; output logits (B, classes, H, W). `width` is that of the last
-    decoder level; the others have 2, 3, 4 and 8 times as many channels.
+    decoder level; the others have 2, 3, 4 and 8 times as many channels. The last level has no skip: one from a
+    convolution of the picture itself cost 12 % of the time and gained nothing on membranes and retinal vessels (tried
+    on 5 pictures, 90 steps, two seeds: IoU 0.661 with, 0.660 without; 0.605 and 0.603; it began more slowly).
     """
 
     def __init__(self, *, in_channels: int, classes: int, width: int, up: str) -> None:
         super().__init__()
         self.encoder = EfficientEncoder(in_channels)
-        self.detail = ConvBlock(in_channels, DETAIL_CHANNELS)
-        skips = (*reversed(TAP_CHANNELS[:-1]), DETAIL_CHANNELS)
+        skips = (*reversed(TAP_CHANNELS[:-1]), 0)
         channels = (TAP_CHANNELS[-1], *(times * width for times in DECODER))
         self.up = nn.ModuleList(
             TransposedUp(count, count) if up == "transposed" else Enlarge() for count in channels[:-1]
@@ -145,10 +145,10 @@ class EfficientUNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         check_size(x, 32)
-        detail = self.detail(x)
-        *taps, x = self.encoder(x)
-        for up, merge, skip in zip(self.up, self.merge, (*reversed(taps), detail), strict=True):
-            x = merge(torch.cat((up(x), skip), dim=1))
+        *skips, x = self.encoder(x)
+        for up, merge in zip(self.up, self.merge, strict=True):
+            x = up(x)
+            x = merge(torch.cat((x, skips.pop()), dim=1) if skips else x)
         return self.head(x)
 
 
