@@ -13,11 +13,11 @@ from pages.ui import frame, session
 from pages.ui.charts import label_text
 from pages.ui.correction import retrain
 from pages.ui.downloads import show_downloads
-from pages.ui.fix import show_fix
+from pages.ui.fix import choose_fix, show_fix
 from pages.ui.links import link
 from pages.ui.models import Model, choose_model
 from pages.ui.pictures import Picture, choose_page, choose_pictures, choose_source
-from pages.ui.predictions import predict_all, prediction_of
+from pages.ui.predictions import key_of, predict_all, prediction_of
 from pages.ui.run_view import show_progress
 from pages.ui.truth import choose_truth, show_metrics
 from pages.ui.views import show_legend, show_views
@@ -67,17 +67,17 @@ def _row(picture: Picture, model: Model) -> dict[str, Any]:
 def _show_result(project: Project, model: Model, picture: Picture, pictures: Sequence[Picture]) -> None:
     if not predict_all([picture], model.folder, model.card):  # another page than the first
         return
-    labels, key = model.card.labels, f"{picture.id}-{model.id}"
+    labels, key = model.card.labels, key_of(picture, model.folder)
     prediction = prediction_of(picture, model.folder, model.card)
     image = picture.decoded(model.card.intensity)
     truth = None
-    if st.toggle("Fix it", key=f"fix-on-{key}", help="Paint what is missing, erase what is wrong, and save it."):
+    if choose_fix(key):
         show_fix(project, picture, image, prediction, labels, key=key)
         return
     shown, legend = st.columns([5, 3])
     with legend:
         st.markdown(f"**{frame.escape(picture.name)}**, {ImageSize(*prediction.mask.shape)}")
-        show_legend(prediction.mask, labels, project.settings)
+        show_legend(prediction.mask, labels, project.settings, key=key)
         show_downloads(picture, pictures, model.folder, model.card)
         with frame.shown_errors():
             truth = choose_truth(project, picture, ImageSize(*prediction.mask.shape), labels)

@@ -11,6 +11,7 @@ import streamlit as st
 from core.inference import load_backend
 from core.inference.backend import Backend
 from core.networks.card import CARD_FILE, WEIGHTS_FILE
+from core.networks.runtime import share_cores
 from core.project.index import Index, SampleRow
 from core.project.project import Project
 from core.training.run import read_columns
@@ -50,6 +51,7 @@ def backend_of(folder: Path) -> Backend:
 
 @st.cache_resource(max_entries=3, show_spinner=False)
 def _backend(folder: str, weights: int, card: int) -> Backend:
+    share_cores()  # before torch is imported: beside a training a prediction is many times faster
     return load_backend(Path(folder))
 
 

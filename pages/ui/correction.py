@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from core.annotation.labels import LabelSet
+from core.annotation.labels import IGNORE_ID, LabelSet
 from core.annotation.raster import Mask
 from core.inference.export import prediction_to_annotation
 from core.inference.predict import Prediction
@@ -32,9 +32,8 @@ def changes(before: Mask, after: Mask, labels: LabelSet) -> list[Change]:
     differs = before != after
     added = np.bincount(after[differs], minlength=256)
     removed = np.bincount(before[differs], minlength=256)
-    return [
-        Change(name, int(added[i]), int(removed[i])) for i, name in enumerate(labels.names) if added[i] or removed[i]
-    ]
+    names = [*enumerate(labels.names), (IGNORE_ID, "not labelled")]
+    return [Change(name, int(added[i]), int(removed[i])) for i, name in names if added[i] or removed[i]]
 
 
 def save_correction(

@@ -1,5 +1,6 @@
 """The pictures that Predict looks at: uploaded, of the Project, or of a folder on this machine."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from core.errors import ReadError
 from core.files import natural_key
@@ -21,6 +23,7 @@ FROM_FOLDER: Final = "From a folder"
 _MOST: Final = 500  # pictures of a folder at once
 _FIRST: Final = 20
 _decoded: Final = Shelf[RGB](limit=600_000_000)
+_digests: Final = Shelf[str](limit=5000)
 _infos: Final = Shelf[ImageInfo](limit=5000)
 
 
@@ -89,7 +92,16 @@ def _uploaded() -> list[Picture]:
         key="predict-upload",
         help="They stay on this machine. Nothing is added to the project until you save a correction.",
     )
-    return [Picture(file.name, file.file_id, file.getvalue) for file in files]
+    return [Picture(file.name, _digest(file), file.getvalue) for file in files]
+
+
+def _digest(file: UploadedFile) -> str:
+    """Of its bytes, made once an upload: the same picture uploaded again is known."""
+    digest = _digests.get(file.file_id)
+    if digest is None:
+        digest = hashlib.sha256(file.getvalue()).hexdigest()
+        _digests.put(file.file_id, digest, 1)
+    return digest
 
 
 def _of_project(project: Project) -> list[Picture]:

@@ -1,8 +1,16 @@
-"""Predictions of pictures, made once and kept: a change of opacity or view must not predict again."""
+"""Predictions of pictures, made once by a thread and kept: neither a click nor a change of opacity predicts again.
 
+The thread works for all sessions, one picture after the other, and drops what no page has asked for lately: a closed
+tab leaves no work behind.
+"""
+
+import hashlib
+import queue
+import threading
 import time
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -10,12 +18,16 @@ import numpy as np
 import streamlit as st
 
 from core.errors import UserError
-from core.inference.predict import Prediction, predict
+from core.inference.predict import Cancelled, Prediction, predict
 from core.networks.card import CARD_FILE, WEIGHTS_FILE, ModelCard
 from pages.ui.cached import Shelf, backend_of, stamp_of
 from pages.ui.frame import show_error
 from pages.ui.pictures import Picture
 from pages.ui.words import duration
+
+PATIENCE: Final = 1.5  # seconds that a page waits before it shows a bar
+_REFRESH: Final = "1s"
+_FORGET_AFTER: Final = 20.0  # seconds without a page that asks
 
 
 class _Packed(NamedTuple):
@@ -26,70 +38,147 @@ class _Packed(NamedTuple):
     confidence: bytes
 
 
+@dataclass
+class _Job:
+    """One picture to predict. `share` is what is done, `wanted` when a page asked for it last."""
+
+    picture: Picture
+    model: Path
+    card: ModelCard
+    share: float = 0.0
+    made: float = field(default_factory=time.monotonic)
+    wanted: float = field(default_factory=time.monotonic)
+
+    def is_forgotten(self) -> bool:
+        return time.monotonic() - self.wanted > _FORGET_AFTER
+
+    def show(self, share: float) -> None:
+        self.share = share
+
+
 _packed: Final = Shelf[_Packed](limit=400_000_000)
 _open: Final = Shelf[Prediction](limit=200_000_000)
-_failed: Final = Shelf[UserError](limit=1000)
+_failed: Final = Shelf[Exception](limit=1000)
+_jobs: Final[dict[str, _Job]] = {}
+_waiting: Final = queue.SimpleQueue[str]()
+_changed: Final = threading.Condition()  # guards _jobs and tells of each that ends
+_threads: Final[list[threading.Thread]] = []
 
 
-def prediction_of(
-    picture: Picture, model: Path, card: ModelCard, progress: Callable[[float], None] | None = None
-) -> Prediction:
-    """The Prediction of a picture, from the shelf or made now. Raises ReadError for what cannot be used."""
-    key = _key(picture, model)
-    found = _open.get(key)
-    if found is not None:
-        return found
-    packed = _packed.get(key)
-    if packed is not None:
-        prediction = _unpack(packed)
-    else:
-        backend = backend_of(model)
-        prediction = predict(picture.decoded(card.intensity), backend, progress=progress)
-        packed = _pack(prediction)
-        _packed.put(key, packed, len(packed.mask) + len(packed.confidence))
-    _open.put(key, prediction, 2 * prediction.mask.size)
-    return prediction
-
-
-def predict_all(pictures: Sequence[Picture], model: Path, card: ModelCard) -> list[Picture]:
-    """Predict those that are not yet, with a bar; returns those that could be. A bad one costs only itself."""
-    waiting = [picture for picture in pictures if not _is_known(picture, model)]
-    if waiting:
-        bar = st.progress(0.0, "Loading the model; the first time takes some seconds.")
-        backend_of(model)
-        started = time.monotonic()
-        for done, picture in enumerate(waiting):
-
-            def show(share: float, name: str = picture.name, done: int = done) -> None:
-                part = min((done + share) / len(waiting), 1.0)
-                left = (time.monotonic() - started) * (1 - part) / max(part, 1e-6)
-                counted = f" ({done + 1} of {len(waiting)})" if len(waiting) > 1 else ""
-                rest = f", about {duration(left)} left" if part > 0 and left > 3 else ""
-                bar.progress(part, f"Predicting {name}{counted}{rest}")
-
-            show(0.0)
-            try:
-                prediction_of(picture, model, card, show)
-            except UserError as error:
-                _failed.put(_key(picture, model), error, 1)
-        bar.empty()
+def predict_all(
+    pictures: Sequence[Picture], model: Path, card: ModelCard, *, patience: float = PATIENCE
+) -> list[Picture] | None:
+    """Those that could be predicted, with a sentence for each that could not; None, with a bar, while work goes on."""
+    missing = [picture for picture in pictures if not _is_known(key_of(picture, model))]
+    if missing:
+        _request(missing, model, card)
+        keys = [key_of(picture, model) for picture in missing]
+        with st.spinner("Predicting", show_time=False), _changed:
+            _changed.wait_for(lambda: all(_is_known(key) for key in keys), timeout=patience)
+        if not all(_is_known(key) for key in keys):
+            st.fragment(_show_progress, run_every=_REFRESH)(tuple(missing), model, card)
+            return None
     good = []
     for picture in pictures:
-        problem = _failed.get(_key(picture, model))
+        problem = _failed.get(key_of(picture, model))
         if problem is None:
             good.append(picture)
-        else:
+        elif isinstance(problem, UserError):
             show_error(problem)
+        else:
+            raise problem
     return good
 
 
-def _is_known(picture: Picture, model: Path) -> bool:
-    key = _key(picture, model)
+def prediction_of(picture: Picture, model: Path, card: ModelCard) -> Prediction:
+    """The Prediction of a picture, from the shelf or made now. Raises ReadError for what cannot be used."""
+    key = key_of(picture, model)
+    found = _open.get(key)
+    if found is None:
+        packed = _packed.get(key)
+        found = _unpack(packed) if packed else _make(_Job(picture, model, card))
+        _open.put(key, found, 2 * found.mask.size)
+    return found
+
+
+# ------------------------------------------------------------------------------------------------------------ page
+
+
+def _show_progress(pictures: tuple[Picture, ...], model: Path, card: ModelCard) -> None:
+    """The bar; when all is done the page takes over."""
+    keys = [key_of(picture, model) for picture in pictures]
+    if all(_is_known(key) for key in keys):
+        st.rerun()
+    _request(pictures, model, card)
+    with _changed:
+        jobs = [_jobs[key] for key in keys if key in _jobs]
+    if not jobs:
+        return
+    done = len(keys) - len(jobs)
+    share = (done + sum(job.share for job in jobs)) / len(keys)
+    if share == 0:
+        st.progress(0.0, "Loading the model; the first time takes some seconds.")
+        return
+    left = (time.monotonic() - min(job.made for job in jobs)) * (1 - share) / share
+    now = next((job for job in jobs if job.share > 0), jobs[0]).picture.name
+    counted = f", picture {done + 1} of {len(keys)}" if len(keys) > 1 else ""
+    st.progress(min(share, 1.0), f"Predicting {now}{counted}, about {duration(left)} left")
+
+
+def _request(pictures: Sequence[Picture], model: Path, card: ModelCard) -> None:
+    """Put pictures into the queue, or say that they are still wanted."""
+    with _changed:
+        for picture in pictures:
+            key = key_of(picture, model)
+            if key in _jobs:
+                _jobs[key].wanted = time.monotonic()
+            elif not _is_known(key):
+                _jobs[key] = _Job(picture, model, card)
+                _waiting.put(key)
+        if not _threads:
+            thread = threading.Thread(target=_work, name="predict", daemon=True)
+            _threads.append(thread)
+            thread.start()
+
+
+def _is_known(key: str) -> bool:
     return _packed.get(key) is not None or _failed.get(key) is not None
 
 
-def _key(picture: Picture, model: Path) -> str:
-    return f"{picture.id}:{model.resolve()}:{stamp_of(model / WEIGHTS_FILE)}:{stamp_of(model / CARD_FILE)}"
+# ---------------------------------------------------------------------------------------------------------- thread
+
+
+def _work() -> None:
+    while True:
+        key = _waiting.get()
+        job = _jobs[key]
+        try:
+            if not job.is_forgotten():
+                _open.put(key, _make(job), 2 * job.picture.info().size.pixels)
+        except Cancelled:
+            pass
+        except Exception as error:  # said, or raised, by the page that asked
+            _failed.put(key, error, 1)
+        finally:
+            with _changed:
+                del _jobs[key]
+                _changed.notify_all()
+
+
+def _make(job: _Job) -> Prediction:
+    """Predict now, and keep it packed."""
+    backend = backend_of(job.model)
+    image = job.picture.decoded(job.card.intensity)
+    prediction = predict(image, backend, progress=job.show, cancelled=job.is_forgotten)
+    packed = _pack(prediction)
+    _packed.put(key_of(job.picture, job.model), packed, len(packed.mask) + len(packed.confidence))
+    return prediction
+
+
+def key_of(picture: Picture, model: Path) -> str:
+    """What names a Prediction: picture, page, and the model as its files are now."""
+    text = f"{picture.id}:{model.resolve()}:{stamp_of(model / WEIGHTS_FILE)}:{stamp_of(model / CARD_FILE)}"
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
 def _pack(prediction: Prediction) -> _Packed:

@@ -1,5 +1,6 @@
 """A Prediction to look at: overlay, side by side, curtain, errors; the legend with areas."""
 
+import base64
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -12,9 +13,10 @@ from core.images import RGB, ImageSize, encode_jpeg
 from core.inference.export import class_areas
 from core.project.project import ProjectSettings
 from pages.ui import session
+from pages.ui.cached import Shelf
 from pages.ui.charts import hex_of, label_text
 from pages.ui.curtain import show_curtain
-from pages.ui.scribble import view_of
+from pages.ui.scribble import View, view_of
 from pages.ui.zoom import choose_zoom, mask_part, picture_part
 
 OVERLAY: Final = "Overlay"
@@ -24,10 +26,16 @@ ERRORS: Final = "Errors"
 _WIDTH: Final = 1000  # of one picture on the screen, in pixels
 _HEIGHT: Final = 760
 _SIDE_WIDTH: Final = 640
+_parts: Final = Shelf[tuple[RGB, Mask]](limit=100_000_000)
+_legends: Final = Shelf[list[dict[str, Any]]](limit=500)
 
 
+@st.fragment
 def show_views(image: RGB, mask: Mask, labels: LabelSet, *, key: str, truth: Mask | None = None) -> None:
-    """The picture and its mask in the view that the person chooses. Nothing larger than the screen is sent."""
+    """The picture and its mask in the view that the person chooses. Nothing larger than the screen is sent.
+
+    key: names picture and mask, whose parts on the screen are remembered.
+    """
     size = ImageSize(*mask.shape)
     names = [OVERLAY, SIDE, CURTAIN] + ([ERRORS] if truth is not None else [])
     left, right = st.columns([3, 2], vertical_alignment="bottom")
@@ -38,7 +46,7 @@ def show_views(image: RGB, mask: Mask, labels: LabelSet, *, key: str, truth: Mas
     zoom = choose_zoom(size, key=key)
     width, height = (_SIDE_WIDTH, _SIDE_WIDTH) if chosen == SIDE else (_WIDTH, _HEIGHT)
     view = view_of(image, zoom, canvas_width=width, canvas_height=height)
-    picture, shown = picture_part(image, view), mask_part(mask, view)
+    picture, shown = _part(image, mask, view, key)
     over = overlay(picture, shown, labels, opacity=opacity / 100)
     if chosen == SIDE:
         only_mask = overlay(picture * 0, shown, labels, opacity=1.0)
@@ -58,8 +66,41 @@ def show_views(image: RGB, mask: Mask, labels: LabelSet, *, key: str, truth: Mas
         st.image(encode_jpeg(over), width=view.canvas_width)
 
 
-def show_legend(mask: Mask, labels: LabelSet, settings: ProjectSettings) -> None:
-    """Colour, area and objects of each label; the area also in the Project's unit where its pixel size is known."""
+def _part(image: RGB, mask: Mask, view: View, key: str) -> tuple[RGB, Mask]:
+    """What of both is on the screen; remembered, so that a change of opacity does not touch the whole picture."""
+    found = _parts.get(f"{key}:{view}")
+    if found is None:
+        found = picture_part(image, view), mask_part(mask, view)
+        _parts.put(f"{key}:{view}", found, 4 * found[1].size)
+    return found
+
+
+def show_legend(mask: Mask, labels: LabelSet, settings: ProjectSettings, *, key: str) -> None:
+    """Colour, area and objects of each label; the area also in the Project's unit where its pixel size is known.
+
+    key: names the mask, whose counts are remembered.
+    """
+    key = f"{key}:{settings.pixel_size}:{settings.unit}"
+    rows = _legends.get(key)
+    if rows is None:
+        rows = _legend_rows(mask, labels, settings)
+        _legends.put(key, rows, 1)
+    st.dataframe(
+        rows,
+        hide_index=True,
+        width="stretch",
+        column_config={
+            "": st.column_config.ImageColumn(width=40),
+            "Share": st.column_config.NumberColumn(format="%.2f %%"),
+            "Pixels": st.column_config.NumberColumn(format="localized"),
+            "Objects": st.column_config.TextColumn(
+                help="Connected regions, diagonal neighbours included.", alignment="right"
+            ),
+        },
+    )
+
+
+def _legend_rows(mask: Mask, labels: LabelSet, settings: ProjectSettings) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for class_id, area in enumerate(class_areas(mask, labels)):
         row: dict[str, Any] = {
@@ -70,20 +111,9 @@ def show_legend(mask: Mask, labels: LabelSet, settings: ProjectSettings) -> None
         }
         if settings.pixel_size is not None:
             row[f"Area in {settings.unit}²"] = area["pixels"] * settings.pixel_size**2
-        row["Objects"] = count_objects(mask == class_id) if class_id and area["pixels"] else None
+        row["Objects"] = f"{count_objects(mask == class_id):,}" if class_id else ""
         rows.append(row)
-    rows.append(rows.pop(0))  # background last
-    st.dataframe(
-        rows,
-        hide_index=True,
-        width="stretch",
-        column_config={
-            "": st.column_config.ImageColumn(width=40),
-            "Share": st.column_config.NumberColumn(format="%.2f %%"),
-            "Pixels": st.column_config.NumberColumn(format="localized"),
-            "Objects": st.column_config.NumberColumn(help="Connected regions, diagonal neighbours included."),
-        },
-    )
+    return rows[1:] + rows[:1]  # background last
 
 
 def show_swatches(entries: Sequence[tuple[str, str]]) -> None:
@@ -94,8 +124,9 @@ def show_swatches(entries: Sequence[tuple[str, str]]) -> None:
 
 
 def swatch(color: str) -> str:
-    """A small square of a colour as the address of a picture."""
-    return (
-        "data:image/svg+xml;utf8,<svg xmlns='http://www.w3.org/2000/svg' width='14' height='14'>"
-        f"<rect width='14' height='14' rx='3' fill='{color.replace('#', '%23')}' stroke='%23888' /></svg>"
+    """A small square of a colour as the address of a picture, for tables and Markdown."""
+    square = (
+        "<svg xmlns='http://www.w3.org/2000/svg' width='14' height='14'>"
+        f"<rect x='0.5' y='0.5' width='13' height='13' rx='3' fill='{color}' stroke='#888' /></svg>"
     )
+    return "data:image/svg+xml;base64," + base64.b64encode(square.encode()).decode()

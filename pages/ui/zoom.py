@@ -51,7 +51,8 @@ def mask_part(mask: Mask, view: View) -> Mask:
         return np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)
     shown = np.zeros((view.canvas_height, view.canvas_width), np.uint8)
     most = np.full(shown.shape, -1.0, np.float32)
-    for class_id in np.flatnonzero(np.bincount(part.ravel(), minlength=256)):
+    pixels = cv2.calcHist([part], [0], None, [256], [0, 256])  # several times faster than bincount
+    for class_id in np.flatnonzero(pixels):
         covered = cv2.resize((part == class_id).view(np.uint8) * np.uint8(255), size, interpolation=cv2.INTER_AREA)
         weight = covered.astype(np.float32) * (_BACKGROUND_WEIGHT if class_id == 0 else 1.0)
         shown[weight > most] = class_id
