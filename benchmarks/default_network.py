@@ -83,7 +83,7 @@ def _child(name: str, network: str, seed: int, seconds: float, settings: dict[st
     chosen = read_set(name)
     preset = PRESETS[_SETS[name]]
     config = replace(preset, seed=seed, network=replace(preset.network, classes=len(chosen.labels)))
-    config = config.with_settings({**_NETWORKS[network], "batch": "4", **settings})
+    config = config.with_settings({**_NETWORKS[network], **settings})
     with tempfile.TemporaryDirectory() as spill:
         data = training_data(chosen, Path(spill))
         moments = []

@@ -27,9 +27,11 @@ def test_pictures_smaller_than_the_tile_get_a_tile_of_their_size() -> None:
     assert propose("cell", of_size(1500, 1500, 20)).tile == PRESETS["cell"].tile
 
 
-def test_a_small_set_gets_a_small_batch_but_never_under_four() -> None:
-    assert propose("general", of_size(256, 256, 5)).batch == 4
-    assert propose("general", of_size(256, 256, 140)).batch == 7
+def test_small_tiles_come_in_larger_batches_but_no_batch_sees_a_twentieth_of_the_set() -> None:
+    assert propose("general", of_size(128, 128, 2000)).batch == 32
+    assert propose("general", of_size(128, 128, 400)).batch == 20
+    assert propose("general", of_size(128, 128, 40)).batch == 8
+    assert propose("general", of_size(256, 256, 5)).batch == 8
     assert propose("general", of_size(1500, 1500, 140)).batch == 8
 
 
