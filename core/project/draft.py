@@ -38,7 +38,7 @@ def read_draft(path: Path) -> Draft | None:
         return Draft(int(value["base_version"]), strokes, str(value["time"]))
     except (KeyError, TypeError, ValueError) as error:
         raise ReadError(
-            f"The unsaved corrections in {path.name} are damaged ({error!r}).", hint="Delete that file to go on."
+            f"The unsaved corrections in {path.name} are damaged ({error!r}).", hint="Throw them away to go on."
         ) from error
 
 

@@ -13,7 +13,7 @@ from core.project.project import Project
 from core.project.sample import SampleState
 from pages.ui import session
 from pages.ui.cached import stamp_of
-from pages.ui.frame import escape, shown_errors
+from pages.ui.frame import escape, show_error, shown_errors
 from pages.ui.opened import Drawing, drawing_in, drawing_of, image_of
 from pages.ui.picture_list import Choice, open_picture
 from pages.ui.scribble_panel import scribble_panel
@@ -34,7 +34,13 @@ def show_correction(project: Project, choice: Choice, version: int) -> None:
         key = f"{project.folder.name}-{row.name}-{version}-{stamp_of(project.annotation_path(row.name)):x}"
         if drawing.stamp.version != version:
             st.rerun()  # it was saved elsewhere while this part of the page was on the screen
-        kept = read_draft(draft)
+        try:
+            kept = read_draft(draft)
+        except ReadError as error:
+            show_steps(choice)
+            show_error(error)
+            st.button("Throw them away", key=f"damaged-{key}", on_click=_throw_away, args=(project, row.name))
+            return
         if kept is not None and kept.base_version != version:
             show_steps(choice)
             _settle(project, row.name, drawing, kept, size)

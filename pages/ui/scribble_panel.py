@@ -4,9 +4,10 @@ The strokes are in picture coordinates and survive each change of zoom. All of t
 so a reload loses none; the session only remembers which of them the canvas holds.
 """
 
+import itertools
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Final, Literal
@@ -29,6 +30,7 @@ from pages.ui.zoom import choose_zoom, mask_part, picture_part
 _HEIGHT: Final = 540
 _FEW: Final = 8  # labels that fit in a row of buttons
 _WIDEST: Final = 200  # picture pixels
+_numbers: Final = itertools.count()
 _STEP: Final = 20  # per cent that an arrow moves the part in view
 
 
@@ -41,7 +43,7 @@ class _Scribbles:
     shown: int
     mask: Mask  # with the strokes before `shown`
     view: View | None = None
-    canvas: int = 0  # counts up; each number is an empty canvas
+    canvas: int = field(default_factory=_numbers.__next__)  # each number is an empty canvas
     parts: tuple[int, RGB, Mask] | None = None  # the canvas, and the picture and Mask under it at its size
     opacity: int | None = None  # that `background` was made with
     background: bytes = b""
@@ -108,13 +110,13 @@ def _fix_on_background(now: _Scribbles) -> None:
     """What was drawn on the canvas becomes part of the Mask in the background, and the canvas is an empty one."""
     now.mask = paint_strokes(now.mask, now.strokes[now.shown :])
     now.shown = len(now.strokes)
-    now.canvas += 1
+    now.canvas = next(_numbers)
 
 
 def _undo(mask: Mask, now: _Scribbles, draft: Path, base_version: int) -> None:
     now.strokes.pop()
     now.mask, now.shown = paint_strokes(mask, now.strokes), len(now.strokes)
-    now.canvas += 1
+    now.canvas = next(_numbers)
     write_draft(draft, base_version, tuple(now.strokes))
 
 
@@ -157,7 +159,7 @@ def _choose_view(image: RGB, key: str, width: int) -> View:
         with st.container(horizontal=True, gap="xsmall"):
             for name, icon, slider, step in _ARROWS:
                 move = partial(_move, f"{slider}-{key}", step)
-                st.button("", icon=icon, key=f"{name}-{key}", on_click=move, shortcut=name, help=f"Move {name}")
+                st.button("", icon=icon, key=f"go-{name}-{key}", on_click=move, shortcut=name, help=f"Move {name}")
     return view_of(image, zoom, canvas_width=width, canvas_height=_HEIGHT)
 
 

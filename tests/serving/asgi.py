@@ -1,0 +1,52 @@
+"""What a server sends to an ASGI application, and what it answers. Starlette's own client needs one package more."""
+
+import asyncio
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.types import ASGIApp, Message
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Status of an HTTP answer or close code of a websocket (0: it was opened), and the body."""
+
+    code: int
+    body: bytes = b""
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+def ask(app: ASGIApp, path: str = "/", *, method: str = "GET", **headers: str) -> Answer:
+    """One HTTP request."""
+    sent = _talk(app, {**_scope("http", path, headers), "method": method, "scheme": "http"}, {"type": "http.request"})
+    body = b"".join(message.get("body", b"") for message in sent)
+    return Answer(next(message["status"] for message in sent if message["type"] == "http.response.start"), body)
+
+
+def open_websocket(app: ASGIApp, path: str, **headers: str) -> Answer:
+    """One websocket, opened and left at once."""
+    scope = {**_scope("websocket", path, headers), "scheme": "ws", "subprotocols": []}
+    sent = _talk(app, scope, {"type": "websocket.connect"}, {"type": "websocket.disconnect", "code": 1000})
+    return Answer(0 if sent[0]["type"] == "websocket.accept" else sent[0]["code"])
+
+
+def _scope(kind: str, path: str, headers: dict[str, str]) -> dict[str, Any]:
+    raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+    return {"type": kind, "path": path, "raw_path": path.encode(), "query_string": b"", "headers": raw, "root_path": ""}
+
+
+def _talk(app: ASGIApp, scope: dict[str, Any], *messages: Message) -> list[Message]:
+    waiting, sent = list(messages), []
+
+    async def receive() -> Message:
+        return waiting.pop(0)
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    asyncio.run(app(scope, receive, send))
+    return sent
