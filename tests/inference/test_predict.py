@@ -155,8 +155,8 @@ def test_seams_do_not_show() -> None:
     """A crop that begins half a window later has its seams elsewhere, and predicts the same in its interior.
 
     The network sees 20 pixels to each side, half of an overlap is 19 or more, so next to nothing of a window's edge is
-    left: confidence differs by less than 1 of 255 on average, and less than 1 of 100 pixels change their class. (The
-    network is random; with windows at any place instead of multiples of 4 it is 21 of 255, and 15 of 100.)
+    left: confidence differs by less than 1 of 255 on average, and less than 1 of 100 pixels change their class.
+    Windows stand at multiples of what the network pools by; elsewhere a pixel would fall into other pooling cells.
     """
     backend = TorchBackend(seeded_network(), card(window=192), device=CPU, dtype=torch.float32)
     image = soft_picture(640, 640)
