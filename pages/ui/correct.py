@@ -46,10 +46,11 @@ def show_correction(project: Project, choice: Choice, version: int) -> None:
             _settle(project, row.name, drawing, kept, size)
             return
         actions = st.container(horizontal=True, vertical_alignment="center")
+        with actions:
+            show_steps(choice)
         labels = project.settings.labels
         strokes = scribble_panel(image, drawing.mask, labels, key=key, draft=draft, base_version=version)
         with actions:
-            show_steps(choice)
             state = _choose_save(key, drawing, bool(strokes), after)
             if state is not None:
                 edited = paint_strokes(drawing.mask, strokes)
@@ -66,19 +67,14 @@ def show_correction(project: Project, choice: Choice, version: int) -> None:
 
 
 def show_steps(choice: Choice) -> None:
-    """Previous and next, with the keyboard."""
+    """Previous and next, with the keyboard. No callback: inside a fragment that would renew the fragment only."""
     steps = ("Previous", "arrow_back", "pageup", choice.before), ("Next", "arrow_forward", "pagedown", choice.after)
     with st.container(horizontal=True, width="content"):
         for label, icon, shortcut, name in steps:
-            st.button(
-                label,
-                icon=f":material/{icon}:",
-                shortcut=shortcut,
-                disabled=name is None,
-                on_click=open_picture,
-                args=(name,),
-                key=f"step-{label}",
-            )
+            icon, key = f":material/{icon}:", f"step-{label}"
+            if st.button(label, icon=icon, shortcut=shortcut, disabled=name is None, key=key) and name is not None:
+                open_picture(name)
+                st.rerun()
 
 
 def author() -> str:
