@@ -98,7 +98,7 @@ def _offer_retraining(project: Project) -> None:
         st.divider()
         _show_run(project, newest)
         return
-    if newest is None or not labels_changed(project, newest):
+    if not (labels_changed(project, newest) if newest is not None else saved):
         return
     st.divider()
     st.markdown("The labels have changed since the last training.")

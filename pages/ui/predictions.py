@@ -25,7 +25,7 @@ from pages.ui.frame import show_error
 from pages.ui.pictures import Picture
 from pages.ui.words import duration
 
-PATIENCE: Final = 1.5  # seconds that a page waits before it shows a bar
+PATIENCE = 1.5  # seconds that a page waits before it shows a bar
 _REFRESH: Final = "1s"
 _FORGET_AFTER: Final = 20.0  # seconds without a page that asks
 
@@ -65,16 +65,14 @@ _changed: Final = threading.Condition()  # guards _jobs and tells of each that e
 _threads: Final[list[threading.Thread]] = []
 
 
-def predict_all(
-    pictures: Sequence[Picture], model: Path, card: ModelCard, *, patience: float = PATIENCE
-) -> list[Picture] | None:
+def predict_all(pictures: Sequence[Picture], model: Path, card: ModelCard) -> list[Picture] | None:
     """Those that could be predicted, with a sentence for each that could not; None, with a bar, while work goes on."""
     missing = [picture for picture in pictures if not _is_known(key_of(picture, model))]
     if missing:
         _request(missing, model, card)
         keys = [key_of(picture, model) for picture in missing]
         with st.spinner("Predicting", show_time=False), _changed:
-            _changed.wait_for(lambda: all(_is_known(key) for key in keys), timeout=patience)
+            _changed.wait_for(lambda: all(_is_known(key) for key in keys), timeout=PATIENCE)
         if not all(_is_known(key) for key in keys):
             st.fragment(_show_progress, run_every=_REFRESH)(tuple(missing), model, card)
             return None

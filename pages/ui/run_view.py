@@ -203,8 +203,7 @@ def _show_actions(project: Project, run: Run) -> None:
         if run.alive:
             stopping = stop_requested(run.folder)
             if st.button("Stop", icon=":material/stop_circle:", key=f"stop-{run.id}", disabled=stopping):
-                request_stop(run)
-                st.rerun(scope="fragment")
+                _act(lambda: request_stop(run))
             return
         if run.resumable and st.button("Go on training", icon=":material/resume:", key=f"resume-{run.id}"):
             _act(lambda: resume(run))
