@@ -1,6 +1,6 @@
 """Which network is the default: equal computing time for each, the IoU of whole validation pictures after it.
 
-    python -m benchmarks.default_network [--seconds 120] [--seeds 1] [--sets nuclei_dsb2018 ...]
+    python -m benchmarks.default_network [--seconds 120] [--seeds 1] [--sets nuclei_dsb2018 ...] [--networks ...]
 
 Time is that of one processor core, so that other work on the machine changes nothing: a Step of each network is timed,
 and each trains for as many Steps as fit. Else all settings are the Preset's.
@@ -50,6 +50,7 @@ def main() -> None:
     parser.add_argument(
         "--sets", nargs="+", default=["nuclei_dsb2018", "isbi2012_membrane", "buildings_oam"], choices=_SETS
     )
+    parser.add_argument("--networks", nargs="+", default=list(_NETWORKS), choices=_NETWORKS)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting for all")
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -62,7 +63,7 @@ def main() -> None:
     print("| set | network | steps | mean IoU of the labels, validation | lowest | highest |")
     print("|---|---|---|---|---|---|")
     for name in args.sets:
-        for network in _NETWORKS:
+        for network in args.networks:
             results = [_run(name, network, seed, args) for seed in range(args.seeds)]
             ious = [result["iou"] for result in results]
             figures = f"{statistics.mean(ious):.3f} | {min(ious):.3f} | {max(ious):.3f}"

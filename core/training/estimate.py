@@ -149,7 +149,8 @@ def _key(config: TrainingConfig) -> str:
 def main(arguments: Sequence[str]) -> None:
     from core.networks.runtime import share_cores, tune_allocator
 
-    os.nice(10)
+    if hasattr(os, "nice"):  # not on Windows
+        os.nice(10)
     tune_allocator()
     share_cores()
     config = TrainingConfig.from_json(json.loads(arguments[0]))

@@ -50,7 +50,8 @@ _STEPS_TIMED: Final = 20  # the last ones: the next estimate for these settings 
 
 def main(arguments: Sequence[str]) -> int:
     folder = Path(arguments[0])
-    os.nice(10)  # pages answer first
+    if hasattr(os, "nice"):  # not on Windows
+        os.nice(10)  # pages answer first
     signal.signal(signal.SIGTERM, lambda *_: (folder / "stop").touch())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
@@ -149,14 +150,23 @@ def _train(run: Run, status: Status, on_epoch: OnEpoch | None) -> bool:
                     status.update(doing="validates")
                 continue
             _write_epoch(run, data, curves, result)
-            if len(times) > 2:
-                remember_step(config, median_step(times))
+            _remember(run, list(times))
             status.update(doing="trains")
             if on_epoch is not None:
                 on_epoch(result.epoch, pace.epochs, _in_words(result))
     finally:
         shutil.rmtree(run.folder / _CACHE, ignore_errors=True)  # decoded pictures that memory did not hold
     return True
+
+
+def _remember(run: Run, moments: Sequence[float]) -> None:
+    """Keep what a Step took, for the next estimate. Not worth failing for: a Project may lie outside the home."""
+    if len(moments) < 3:
+        return
+    try:
+        remember_step(run.config, median_step(moments))
+    except WriteError as error:
+        log(run.folder, f"The time of a step was not kept for later estimates. {error}")
 
 
 def _training_data(project: Project, run: Run) -> "TrainingData":

@@ -222,6 +222,17 @@ def test_a_label_added_since_counts_as_not_labelled(project: Project) -> None:
     assert set(np.unique(truth)) == {0, 255}
 
 
+def test_a_home_that_cannot_be_written_does_not_stop_the_training(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("MASKLOOP_HOME", str(tmp_path / "file" / "home"))
+    run = create_run(project, tiny())
+    worker.work(run.folder)
+    assert isinstance(read_run(run.folder).status, Finished)
+    assert "not kept for later estimates" in log_tail(run.folder)
+
+
 def test_the_outcome_is_json_and_words(project: Project) -> None:
     run = create_run(project, tiny())
     worker.work(run.folder)
