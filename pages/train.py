@@ -1,5 +1,7 @@
 """Train: what will be learned, one button, live curves, and what came of it. Earlier Runs below."""
 
+from typing import Final
+
 import streamlit as st
 
 from core.project.project import Project
@@ -11,17 +13,33 @@ from pages.ui.run_view import show_run, state_words
 from pages.ui.training_form import choose_settings, show_estimate, show_set, training_set
 from pages.ui.words import moment, score
 
+_NEW: Final = "New training"
+_RUNS: Final = "Runs"
+
 
 def train_page(project: Project) -> None:
     runs = list_runs(project)
     training = next((run for run in runs if run.alive), None)
-    if training is None:
+    if runs and (training is not None or _show_runs(len(runs))):
+        show_run(project, _choose_run(project, runs, training))
+    else:
         _offer_training(project)
-        if not runs:
-            return
-        st.divider()
-    run = _choose_run(project, runs, training)
-    show_run(project, run)
+
+
+def _show_runs(count: int) -> bool:
+    """What to look at: the next training, or those that were. A Run in the address, as after a start, is looked at."""
+    in_address = st.query_params.get("run", "")
+    options = [_NEW, _RUNS]
+    chosen = st.segmented_control(
+        "Show",
+        options,
+        default=_RUNS if in_address else _NEW,
+        required=True,
+        format_func=lambda name: f"{name} ({count})" if name == _RUNS else name,
+        key=f"train-show-{in_address}",
+        label_visibility="collapsed",
+    )
+    return chosen == _RUNS
 
 
 def _offer_training(project: Project) -> None:

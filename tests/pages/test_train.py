@@ -181,8 +181,8 @@ def test_stop_asks_the_run_to_stop(project: Project, page: Page) -> None:
 
 
 def test_a_failed_run_shows_reason_hint_and_log(project: Project, page: Page) -> None:
-    made_run(project, state="failed", message="There is not enough memory.", hint="Choose a smaller batch.")
-    said = texts(page())
+    run = made_run(project, state="failed", message="There is not enough memory.", hint="Choose a smaller batch.")
+    said = texts(page(run=run.id))
     assert "There is not enough memory" in said
     assert "Choose a smaller batch" in said
     assert "the last line" in said
@@ -194,7 +194,7 @@ def test_an_interrupted_run_can_go_on(project: Project, page: Page, monkeypatch:
     (run.folder / "last" / "state.safetensors").write_bytes(b"")
     resumed: list[str] = []
     monkeypatch.setattr(run_view, "resume", lambda run: resumed.append(run.id))
-    app = page()
+    app = page(run=run.id)
     assert "Epoch 1 is complete" in texts(app)
     click(app, "Go on training")
     assert resumed == [run.id]
@@ -203,7 +203,7 @@ def test_an_interrupted_run_can_go_on(project: Project, page: Page, monkeypatch:
 def test_a_finished_run_says_its_result_and_both_models(project: Project, page: Page) -> None:
     run = with_model(made_run(project, state="finished", epoch=3, seconds=90), iou=0.83, current=0.71, promoted=True)
     project.set_current_model(run.folder / "best")
-    said = texts(app := page())
+    said = texts(app := page(run=run.id))
     assert "on 2 validation pictures: **0.83**" in said
     assert "This model is in use" in said
     table = app.dataframe[0].value
@@ -213,12 +213,20 @@ def test_a_finished_run_says_its_result_and_both_models(project: Project, page: 
 
 def test_a_worse_model_is_used_only_when_the_person_says_so(project: Project, page: Page) -> None:
     run = with_model(made_run(project, state="finished", epoch=3), iou=0.5, current=0.7, promoted=False)
-    app = page()
+    app = page(run=run.id)
     assert "It is worse" in texts(app)
     assert project.current_model() is None
     click(app, "Use it anyway")
     assert project.current_model() == run.folder / "best"
     assert "This model is in use" in texts(app)
+
+
+def test_earlier_runs_are_one_click_away_from_a_new_training(project: Project, page: Page) -> None:
+    made_run(project, state="finished", epoch=3)
+    app = page()
+    assert [button for button in app.button if button.label == "Start training"]
+    app.segmented_control(key="train-show-").set_value("Runs").run()
+    assert "Finished: 3 epochs" in texts(app)
 
 
 def test_an_earlier_run_can_be_looked_at_renamed_and_deleted(project: Project, page: Page) -> None:
