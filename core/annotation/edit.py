@@ -15,6 +15,7 @@ from core.annotation.shapes import Annotation, MaskShape, PointsXY, Region, Shap
 from core.images import ImageSize
 
 NOBODY: Final = -1
+Window = tuple[slice, slice]  # rows and columns
 Owners = NDArray[np.int32]  # (H, W): index of the topmost Shape at each pixel, NOBODY where there is none
 
 
@@ -108,9 +109,18 @@ def merge_edited(annotation: Annotation, edited: Mask, labels: LabelSet) -> Anno
         # background cannot be painted over a Shape, so one that shows where nothing shall be has to go as well
         leaving = set(np.unique(remaining[(edited == 0) & (classes[remaining] != 0)]).tolist())
     missing = classes[remaining] != edited
-    whose = np.where(missing & ~changed, owners, NOBODY)
-    stay = tuple(shape for i, shape in enumerate(shapes) if i not in dropped)
-    return replace(annotation, shapes=stay + _pieces(shapes, whose, np.where(missing, edited, 0), labels))
+    if not missing.any():
+        return replace(annotation, shapes=tuple(shape for i, shape in enumerate(shapes) if i not in dropped))
+    window = _window(missing)
+    whose = np.where(missing[window] & ~changed[window], owners[window], NOBODY)
+    pieces = _pieces(shapes, whose, np.where(missing[window], edited[window], 0), labels, window)
+    return replace(annotation, shapes=(*(shape for i, shape in enumerate(shapes) if i not in dropped), *pieces))
+
+
+def _window(region: Region) -> Window:
+    """The rows and columns that hold all of `region`."""
+    rows, columns = np.flatnonzero(region.any(axis=1)), np.flatnonzero(region.any(axis=0))
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
 def _class_of(shape: Shape, labels: LabelSet) -> int | None:
@@ -134,8 +144,13 @@ def _grown(
     return {i for i in touching if isinstance(shapes[i], MaskShape)}
 
 
-def _pieces(shapes: Sequence[Shape], whose: Owners, painted: Mask, labels: LabelSet) -> tuple[MaskShape, ...]:
-    """MaskShapes that paint the classes of `painted`. whose: the Shape that a pixel belonged to, if it is not new."""
+def _pieces(
+    shapes: Sequence[Shape], whose: Owners, painted: Mask, labels: LabelSet, place: Window
+) -> tuple[MaskShape, ...]:
+    """MaskShapes that paint the classes of `painted`, the part at `place` of the picture.
+
+    whose: the Shape that a pixel belonged to, if it is not new.
+    """
     pieces: list[MaskShape] = []
     for class_id in np.flatnonzero(np.bincount(painted.ravel(), minlength=256)).tolist():
         if class_id == 0:
@@ -148,7 +163,8 @@ def _pieces(shapes: Sequence[Shape], whose: Owners, painted: Mask, labels: Label
             window = slice(top, top + height), slice(left, left + width)
             part, part_owners = objects[window] == k, owners[window]
             for i in np.unique(part_owners[part]).tolist():
-                found = region_to_shapes(part & (part_owners == i), label, top=top, left=left)
+                at = {"top": place[0].start + top, "left": place[1].start + left}
+                found = region_to_shapes(part & (part_owners == i), label, **at)
                 pieces += found if i == NOBODY else [_like(shapes[i], piece) for piece in found]
     return tuple(pieces)
 

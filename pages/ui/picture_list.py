@@ -27,7 +27,7 @@ class Choice(NamedTuple):
 
 
 def open_picture(name: str) -> None:
-    """Show this picture from now on; the page of the list follows."""
+    """Show this picture from the next run of the page on; the page of the list follows."""
     session.SAMPLE.set(name)
     session.LIST_PAGE.clear()
     st.query_params["sample"] = name
