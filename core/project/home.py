@@ -6,12 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from core.annotation.labels import LabelSet
+from core.annotation.labels import IGNORE_ID, LabelSet
 from core.errors import ConfigError, ReadError
 from core.files import locked, natural_key, safe_name, write_bytes
 from core.formats.source import open_source
 from core.project.importing import import_source
+from core.project.index import Index
 from core.project.project import Project
+from core.project.report import usable
+from core.project.split import ensure_split
 
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
 _MARK: Final = ".samples-made"  # so that a sample project that was deleted does not come back
@@ -82,6 +85,9 @@ def _make_sample_project(folder: Path, sample: _SampleProject) -> None:
     shutil.rmtree(building, ignore_errors=True)
     project = Project.create(building, name=sample.name, preset=sample.preset)
     import_source(project, open_source(REPOSITORY / "sample_data" / sample.folder), author="sample data")
+    # Fixed here, as it was when the kept model was trained: it shall never be measured on pictures it learned from.
+    rows = [row for row in Index(project).rows() if usable(row)]
+    ensure_split(project, [row.name for row in rows], {row.name: set(row.pixels) - {0, IGNORE_ID} for row in rows})
     if sample.model and (REPOSITORY / "models" / sample.model / "model.json").is_file():
         shutil.copytree(REPOSITORY / "models" / sample.model, building / "models" / sample.model)
         project.set_current_model(building / "models" / sample.model)
