@@ -16,7 +16,7 @@ from typing import Any
 
 from core.annotation.labels import LabelSet, parse_labels_txt
 from core.errors import ConfigError, ReadError, UserError
-from core.files import natural_key
+from core.files import natural_key, unused_name
 from core.images import IMAGE_SUFFIXES, probe_image, read_image
 from core.project.project import PRESET_NAMES, Project
 
@@ -158,7 +158,8 @@ def predict(args: argparse.Namespace) -> Result:
     names: set[str] = set()
     with _Progress("predict") as progress:
         for number, (path, page) in enumerate(_pages(images, args.page)):
-            name = _unused(path.stem if page is None else f"{path.stem}_p{page + 1:04d}", names)
+            name = unused_name(path.stem if page is None else f"{path.stem}_p{page + 1:04d}", names)
+            names.add(name.casefold())
             try:
                 image = read_image(path, page=page or 0, intensity=backend.card.intensity)
             except ReadError as error:  # one bad picture costs only itself
@@ -277,16 +278,6 @@ def _pages(paths: Sequence[Path], page: int | None) -> Iterator[tuple[Path, int 
             yield path, None
         else:
             yield from ((path, number) for number in ([page - 1] if page else range(count)))
-
-
-def _unused(name: str, used: set[str]) -> str:
-    """`name`, with a number behind it when another picture of this call has it."""
-    free, number = name, 1
-    while free.casefold() in used:
-        number += 1
-        free = f"{name}-{number}"
-    used.add(free.casefold())
-    return free
 
 
 def _run_folder(args: argparse.Namespace) -> Path:

@@ -6,7 +6,7 @@ import os
 import re
 import tempfile
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -79,6 +79,15 @@ def safe_name(text: str, *, limit: int = 100) -> str:
     while len(name.encode()) > 2 * limit:  # a file system counts bytes, 255 at most
         name = name[:-1]
     return name + "_" if name.lower() in _RESERVED else name or "unnamed"
+
+
+def unused_name(name: str, used: Container[str]) -> str:
+    """`name`, with a number behind it when it is among `used`, which holds names in small letters (casefold)."""
+    free, number = name, 1
+    while free.casefold() in used:  # on some disks A.png and a.png are the same file
+        number += 1
+        free = f"{name}-{number}"
+    return free
 
 
 def natural_key(text: str) -> tuple[tuple[int, int | str], ...]:

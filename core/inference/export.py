@@ -12,7 +12,7 @@ from core.annotation.overlay import overlay
 from core.annotation.raster import Mask, class_pixels, count_objects, mask_to_shapes
 from core.annotation.shapes import Annotation
 from core.errors import ConfigError
-from core.files import safe_name, write_bytes
+from core.files import safe_name, unused_name, write_bytes
 from core.formats.class_table import write_class_table
 from core.formats.labelme import write_labelme
 from core.formats.mask_png import write_mask_png
@@ -86,7 +86,8 @@ def prediction_zip(
     buffer, used, table = io.BytesIO(), set[str](), list[tuple[str, ClassArea]]()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:  # PNG and JPEG are packed already
         for item in predicted:
-            name = _unused(safe_name(Path(item.image_name).stem), used)
+            name = unused_name(safe_name(Path(item.image_name).stem), used)
+            used.add(name.casefold())
             for suffix, data in _files(item, labels, formats):
                 packing = zipfile.ZIP_DEFLATED if suffix == ".json" else zipfile.ZIP_STORED
                 archive.writestr(name + suffix, data, packing)
@@ -109,16 +110,6 @@ def _files(item: Predicted, labels: LabelSet, formats: Sequence[str]) -> Iterato
                 yield ".json", write_labelme(annotation, image_path=item.image_name)
             case _:
                 raise ConfigError(f"There is no format {name!r}.", hint=f"Choose of {', '.join(PREDICTION_FORMATS)}.")
-
-
-def _unused(name: str, used: set[str]) -> str:
-    """`name`, with a number behind it when it is in `used` already (file names may differ in case alone)."""
-    free, number = name, 1
-    while free.casefold() in used:
-        number += 1
-        free = f"{name} ({number})"
-    used.add(free.casefold())
-    return free
 
 
 def _areas_csv(table: Iterable[tuple[str, ClassArea]]) -> bytes:

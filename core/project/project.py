@@ -12,7 +12,7 @@ from core.annotation.labels import Color, Label, LabelSet
 from core.annotation.raster import Mask, annotation_to_mask
 from core.annotation.shapes import Annotation
 from core.errors import ConfigError, ReadError, StaleSaveError, UserError
-from core.files import locked, natural_key, now, read_json, safe_name, write_bytes, write_json
+from core.files import locked, natural_key, now, read_json, safe_name, unused_name, write_bytes, write_json
 from core.formats.labelme import read_labelme, write_labelme
 from core.images import RGB, ImageInfo, IntensityRule, probe_image, read_image
 from core.project.index import Index
@@ -147,7 +147,7 @@ class Project:
             if digest in digests:
                 return AddedImage(digests[digest], existed=True, renamed=False)
             stem, suffix = safe_name(Path(filename).stem), _suffix_of(data, filename)
-            name = _free_name(stem, self._bulk.taken if self._bulk else {name.casefold() for name in self._by_name()})
+            name = unused_name(stem, self._bulk.taken if self._bulk else {name.casefold() for name in self._by_name()})
             image = self.images / (name + suffix)
             write_bytes(image, data, durable=self._bulk is None)
             groups = {name: group or stem} if group is not None or name != stem else {}
@@ -350,7 +350,7 @@ class _Bulk:
 
     digests: dict[str, str]
     names: dict[str, Sample]
-    taken: set[str] = field(default_factory=set)  # names in small letters: on some disks A.png and a.png are the same
+    taken: set[str] = field(default_factory=set)  # names in small letters
     changed: set[str] = field(default_factory=set)  # not yet in the index
     groups: dict[str, str] = field(default_factory=dict)  # not yet in split.json
 
@@ -374,15 +374,6 @@ def _read_settings(folder: Path) -> ProjectSettings:
         raise ReadError(f"project.json in {folder} is damaged ({error!r}).", hint="Restore it from a copy.") from error
     except UserError as error:
         raise ReadError(f"project.json in {folder}: {error.message}", hint=error.hint) from error
-
-
-def _free_name(stem: str, taken: set[str]) -> str:
-    """`stem`, with a number behind it when it is among the names `taken` (in small letters)."""
-    name, number = stem, 1
-    while name.casefold() in taken:
-        number += 1
-        name = f"{stem}-{number}"
-    return name
 
 
 def _suffix_of(data: bytes, filename: str) -> str:

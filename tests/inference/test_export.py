@@ -93,7 +93,7 @@ def test_a_zip_holds_all_pictures_their_classes_and_areas() -> None:
     with zipfile.ZipFile(io.BytesIO(prediction_zip(items, LABELS, formats=["mask", "labelme"]))) as archive:
         assert archive.testzip() is None
         assert archive.namelist() == [
-            *("a.png", "a.json", "A (2).png", "A (2).json", "b.png", "b.json"),
+            *("a.png", "a.json", "A-2.png", "A-2.json", "b.png", "b.json"),
             *("classes.json", "areas.csv"),
         ]
         classes = json.loads(archive.read("classes.json"))
