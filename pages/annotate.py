@@ -16,6 +16,7 @@ from pages.ui.correct import show_correction, show_steps
 from pages.ui.import_form import import_form
 from pages.ui.opened import drawing_of, image_of
 from pages.ui.picture_list import Choice, choose_picture
+from pages.ui.running_import import import_of
 from pages.ui.versions import show_versions
 from pages.ui.views import swatch
 from pages.ui.words import moment
@@ -26,7 +27,8 @@ _STATES: Final = {"todo": "to do", "doing": "not finished", "done": "done"}
 
 def annotate_page(project: Project) -> None:
     rows = rows_of(project)
-    with st.expander("Import pictures and labels", icon=":material/upload:", expanded=not rows):
+    unread = import_of(project) is not None  # one goes on, or its report was not closed yet
+    with st.expander("Import pictures and labels", icon=":material/upload:", expanded=unread or not rows):
         import_form(project)
     if not rows:
         st.info("This project has no picture yet. Import some above; labels that you already have come in with them.")

@@ -13,7 +13,7 @@ from core.project.report import Problem, Report, make_report
 from core.project.split import Split, read_split
 from pages.ui import frame, session
 from pages.ui.cached import rows_of
-from pages.ui.gallery import thumbnail
+from pages.ui.gallery import common_frame, thumbnail
 from pages.ui.links import link
 from pages.ui.words import count
 
@@ -53,10 +53,11 @@ def dataset_page(project: Project) -> None:
 
 
 def _summary(project: Project, report: Report) -> None:
+    parts = f"{report.parts.get('train', 0):,} / {report.parts.get('val', 0):,}"
     figures = {
         "Pictures": f"{report.pictures:,}",
         "Done": f"{report.states['done']:,}",
-        "Training / validation": f"{report.parts.get('train', 0):,} / {report.parts.get('val', 0):,}",
+        "Training / validation": parts if report.parts else "not decided",
         "Labels": str(len(project.settings.labels) - 1),
     }
     for column, (name, value) in zip(st.columns(len(figures)), figures.items(), strict=True):
@@ -70,16 +71,20 @@ def _summary(project: Project, report: Report) -> None:
 
 def _gallery(project: Project, rows: Sequence[SampleRow], split: Split) -> None:
     chosen = _filtered(project, rows, split)
-    pages = max(1, -(-len(chosen) // _PER_PAGE))
+    if not chosen:
+        st.info("No picture fits the search and the filters.")
+        return
+    pages = -(-len(chosen) // _PER_PAGE)
     opacity = session.OPACITY.get()
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.caption(count(len(chosen), "picture"))
         page = st.pagination(pages, key="data-page", bind="query-params") if pages > 1 else 1
     shown = chosen[(page - 1) * _PER_PAGE : page * _PER_PAGE]
+    shape = common_frame(shown)
     for start in range(0, len(shown), _COLUMNS):
         for column, row in zip(st.columns(_COLUMNS), shown[start : start + _COLUMNS], strict=False):
             with column, frame.shown_errors():
-                st.image(thumbnail(project, row, opacity=opacity), width="stretch")
+                st.image(thumbnail(project, row, opacity=opacity, frame=shape), width="stretch")
             part = _PARTS.get(split.assignments.get(row.name, ""), "")
             with column:
                 link("annotate", frame.escape(row.name), icon=":material/edit:", sample=row.name)

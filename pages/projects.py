@@ -56,7 +56,7 @@ def _card(project: Project, *, is_open: bool) -> None:
         st.markdown(f"**{name}**" + (" :violet-badge[open]" if is_open else ""))
         labels = ", ".join(label.name for label in project.settings.labels.foreground) or "no labels yet"
         st.caption(
-            f"{count(len(rows), 'picture')}, {done} labelled. Labels: {frame.escape(labels)}. {_quality(project)}"
+            f"{count(len(rows), 'picture')}, {done:,} labelled. Labels: {frame.escape(labels)}. {_quality(project)}"
         )
         with st.container(horizontal=True):
             if st.button("Open", key=f"open-{project.folder.name}", type="secondary"):
@@ -92,7 +92,7 @@ def _new_project() -> None:
             known = parse_labels_txt(text) if text.strip() else LabelSet.of(())
             made = create_project(name, preset=preset, labels=known)
             frame.open_named(made.folder.name)
-            st.rerun()
+            go("annotate")  # which shows an empty project how pictures come in
 
 
 def _settings(project: Project) -> None:

@@ -1,7 +1,7 @@
 """Bringing pictures and labels into a Project: files, a zip, a folder; it ends with a report in words."""
 
-import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -11,10 +11,10 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 from core.errors import UserError
 from core.formats import FORMATS
 from core.formats.source import Source, open_source, source_of_uploads
-from core.project.importing import import_source
 from core.project.project import Project
 from pages.ui import session
 from pages.ui.frame import escape, show_error
+from pages.ui.running_import import RunningImport, begin_import, forget_import, import_of
 from pages.ui.words import duration
 
 _WAYS: Final = {
@@ -29,11 +29,17 @@ _FORMAT_WORDS: Final = {
     "images": "Pictures only",
 }
 _LINES_SHOWN: Final = 12
+_PATIENCE: Final = 1.0  # seconds that a page waits for a short import before it shows a bar
 
 
 def import_form(project: Project) -> None:
-    """The whole block; the report of the last import stays until it is closed."""
-    show_report()
+    """The whole block: the form, or the import that goes on, or its report until that is closed."""
+    going = import_of(project)
+    if going is not None and not going.over.is_set():
+        st.fragment(_show_progress, run_every="1s")(project, going)
+        return
+    if going is not None:
+        _show_outcome(project, going)
     key = f"{project.folder.name}-{session.UPLOADS.get()}"
     way = st.segmented_control(
         "Bring in", list(_WAYS), format_func=_WAYS.__getitem__, default="files", required=True, key=f"way-{key}"
@@ -46,36 +52,51 @@ def import_form(project: Project) -> None:
             format_func=lambda name: _FORMAT_WORDS.get(name, name),
             key=f"format-{key}",
         )
-        images = st.text_input(
+        folder = st.text_input(
             "Folder of the pictures on this computer, when it is another one than that of the labels",
             key=f"images-{key}",
         )
     if st.button("Import", type="primary", icon=":material/upload:", disabled=given is None, key=f"import-{key}"):
         assert given is not None
-        try:
-            _import(project, given(), open_source(Path(images).expanduser()) if images.strip() else None, format_name)
-        except UserError as error:
-            show_error(error)
-            return
-        session.UPLOADS.set(session.UPLOADS.get() + 1)
+        forget_import(project)
+        begun = begin_import(project, given, partial(_open_path, folder) if folder.strip() else None, format_name)
+        begun.over.wait(_PATIENCE)
+        if begun.failure is None:  # else the form stays as it is, to be mended
+            session.UPLOADS.set(session.UPLOADS.get() + 1)
         st.rerun()
 
 
-def show_report() -> None:
-    """What the last import said, in this session."""
-    sentences = session.IMPORT_REPORT.get()
-    if not sentences:
+def _show_progress(project: Project, going: RunningImport) -> None:
+    """How far the import is; when it is over the page takes over."""
+    if going.over.is_set():
+        st.rerun()
+    left = going.seconds_left()
+    text = f"{going.done:,} of {going.total:,}" if going.total else "Reading"
+    st.progress(
+        min(going.done / max(going.total, 1), 1.0),
+        text + (f", about {duration(left)} left" if left is not None and left > 2 else ""),
+    )
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button("Stop the import", key=f"stop-import-{project.folder.name}", on_click=going.stop.set)
+        st.caption("You may leave this page: the import goes on, and its report waits here.", width="content")
+
+
+def _show_outcome(project: Project, going: RunningImport) -> None:
+    """The report in words, or why there is none."""
+    if going.failure is not None:
+        forget_import(project)
+        if not isinstance(going.failure, UserError):
+            raise going.failure
+        show_error(going.failure)
         return
     with st.container(border=True, key="import-report"):
-        st.markdown(f"**{escape(sentences[0])}**")
-        lines = [f"- {escape(sentence)}" for sentence in sentences[1:]]
+        st.markdown(f"**{escape(going.sentences[0])}**")
+        lines = [f"- {escape(sentence)}" for sentence in going.sentences[1:]]
         st.markdown("\n".join(lines[:_LINES_SHOWN]))
         if len(lines) > _LINES_SHOWN:
             with st.expander(f"{len(lines) - _LINES_SHOWN} more"):
                 st.markdown("\n".join(lines[_LINES_SHOWN:]))
-        if st.button("Close the report", key="close-report"):
-            session.IMPORT_REPORT.clear()
-            st.rerun()
+        st.button("Close the report", key="close-report", on_click=forget_import, args=(project,))
 
 
 def _choose(way: str, key: str) -> Callable[[], Source] | None:
@@ -87,7 +108,7 @@ def _choose(way: str, key: str) -> Callable[[], Source] | None:
             help="The fastest way: nothing is uploaded. Folders in it are read, too.",
             key=f"path-{key}",
         )
-        return (lambda: open_source(Path(path.strip()).expanduser())) if path.strip() else None
+        return partial(_open_path, path) if path.strip() else None
     uploads: Sequence[UploadedFile] = st.file_uploader(
         "Pictures with their Labelme JSON or masks",
         accept_multiple_files="directory" if way == "folder" else True,
@@ -97,19 +118,5 @@ def _choose(way: str, key: str) -> Callable[[], Source] | None:
     return (lambda: source_of_uploads([(file.name, file) for file in uploads])) if uploads else None
 
 
-def _import(project: Project, source: Source, images: Source | None, format_name: str) -> None:
-    bar, started, shown = st.progress(0.0, "Reading"), time.monotonic(), 0.0
-
-    def show(done: int, total: int, name: str) -> None:
-        nonlocal shown
-        now = time.monotonic()
-        if done < total and now - shown < 0.2:
-            return
-        shown = now
-        left = (now - started) / max(done, 1) * (total - done)
-        text = f"{done:,} of {total:,}" + (f", about {duration(left)} left" if left > 2 else "")
-        bar.progress(min(done / max(total, 1), 1.0), text)
-
-    report = import_source(project, source, images=images, format=format_name, author="import", progress=show)
-    bar.empty()
-    session.IMPORT_REPORT.set(report.sentences())
+def _open_path(text: str) -> Source:
+    return open_source(Path(text.strip()).expanduser())

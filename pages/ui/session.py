@@ -26,7 +26,6 @@ class Key(Generic[T]):
 
 PROJECT: Final = Key[str | None]("project", None)  # folder name of the open Project
 SAMPLE: Final = Key[str | None]("sample", None)  # the picture that Annotate shows
-IMPORT_REPORT: Final = Key[list[str]]("import_report", [])  # sentences of the last import
 UPLOADS: Final = Key[int]("uploads", 0)  # counts up to give the uploader a new key, which empties it
 SAVED: Final = Key[str]("saved", "")  # what the last save said
 SCRIBBLES: Final = Key[Any]("scribbles", None)  # the strokes on the screen; the draft on disk has them, too

@@ -51,7 +51,7 @@ def test_pictures_are_counted_filtered_and_paged(project: Project, page: Callabl
             project.add_image(picture(i), filename=f"s{i}.png")
     project.save_annotation("s3", box("cup"), author="Ann")
     app = page()
-    assert [metric.value for metric in app.metric] == ["30", "1", "0 / 0", "2"]
+    assert [metric.value for metric in app.metric] == ["30", "1", "not decided", "2"]
     assert _shown(app) == 24
     app.selectbox(key="data-label").set_value("cup").run()
     assert _shown(app) == 1
