@@ -31,11 +31,11 @@ def predict_page(project: Project) -> None:
         return
     with right:
         source = choose_source()
+    _offer_retraining(project)
     with frame.shown_errors():
         pictures = predict_all(choose_pictures(project, source), model.folder, model.card)
         if pictures:
             _show_result(project, model, _choose_picture(pictures, model), pictures)
-    _offer_retraining(project)
 
 
 def _choose_picture(pictures: Sequence[Picture], model: Model) -> Picture:
@@ -74,13 +74,14 @@ def _show_result(project: Project, model: Model, picture: Picture, pictures: Seq
     if choose_fix(key):
         show_fix(project, picture, image, prediction, labels, key=key)
         return
-    shown, legend = st.columns([5, 3])
+    shown, legend = st.columns([7, 3])
     with legend:
         st.markdown(f"**{frame.escape(picture.name)}**, {ImageSize(*prediction.mask.shape)}")
         show_legend(prediction.mask, labels, project.settings, key=key)
         show_downloads(picture, pictures, model.folder, model.card)
         with frame.shown_errors():
-            truth = choose_truth(project, picture, ImageSize(*prediction.mask.shape), labels)
+            size, alone = ImageSize(*prediction.mask.shape), len(pictures) == 1
+            truth = choose_truth(project, picture, size, labels, alone=alone)
     with shown:
         show_views(image, prediction.mask, labels, key=key, truth=truth)
     if truth is not None:
@@ -90,28 +91,28 @@ def _show_result(project: Project, model: Model, picture: Picture, pictures: Seq
 def _offer_retraining(project: Project) -> None:
     """One click, once the labels are others than those of the last Run; then how it goes and what came of it."""
     saved = session.SAVED.get()
-    if saved:
-        st.success(frame.escape(saved), icon=":material/check_circle:")
     runs = list_runs(project)
     newest = runs[0] if runs else None
     if newest is not None and (newest.alive or newest.id == st.session_state.get("retrained")):
-        st.divider()
         _show_run(project, newest)
         return
     if not (labels_changed(project, newest) if newest is not None else saved):
         return
-    st.divider()
-    st.markdown("The labels have changed since the last training.")
-    if st.button("Retrain", type="primary" if saved else "secondary", icon=":material/model_training:"):
-        st.session_state["retrained"] = retrain(project).id
-        session.SAVED.clear()
-        st.rerun()
+    with st.container(horizontal=True, vertical_alignment="center", border=True):
+        st.markdown(f"{frame.escape(saved)} The labels have changed since the last training.".strip(), width="stretch")
+        if st.button("Retrain", type="primary" if saved else "secondary", icon=":material/model_training:"):
+            st.session_state["retrained"] = retrain(project).id
+            session.SAVED.clear()
+            st.rerun()
 
 
 def _show_run(project: Project, run: Run) -> None:
-    st.markdown(f"**{frame.escape(run.name)}** learns from all labels, beginning with the base.")
-    link("train", "See its curves", run=run.id)
-    show_progress(project, run)
+    with st.container(border=True):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            said = f"**{frame.escape(run.name)}** learns from all labels, beginning with the base."
+            st.markdown(said if run.alive else f"**{frame.escape(run.name)}** has ended.", width="stretch")
+            link("train", "See its curves", run=run.id)
+        show_progress(project, run)
 
 
 frame.run(predict_page, "Predict")

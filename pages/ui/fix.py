@@ -22,7 +22,8 @@ from pages.ui.scribble_panel import scribble_panel
 from pages.ui.words import count
 from pages.ui.zoom import mask_part, picture_part
 
-_PREVIEW: Final = 380  # a side of the corrected picture, in pixels of the screen
+_CANVAS: Final = 600  # pixels of the screen
+_PREVIEW: Final = 300  # a side of the corrected picture
 
 
 def choose_fix(key: str) -> bool:
@@ -43,10 +44,12 @@ def show_fix(
     """
     version = st.session_state.setdefault(f"version-{key}", _version(project, picture))
     draft = draft_path(project, f"predictions/{key}")
-    left, right = st.columns([7, 3])
+    left, right = st.columns([3, 1])
     with shown_errors():
         with left:
-            strokes = scribble_panel(image, prediction.mask, labels, key=key, draft=draft, base_version=0)
+            strokes = scribble_panel(
+                image, prediction.mask, labels, key=key, draft=draft, base_version=0, width=_CANVAS
+            )
         corrected = paint_strokes(prediction.mask, strokes)
         with right:
             _show_corrected(image, corrected, labels)

@@ -18,6 +18,7 @@ from pages.ui.charts import label_text, show_confusion
 from pages.ui.pictures import Picture
 from pages.ui.words import score
 
+_ENDINGS: Final = ("", "_mask", "-mask", "_masks", "_gt", "_label", "_labels")
 _HELP: Final = {
     "Mean IoU of the labels": "The IoU of each label that occurs, averaged, without background; all count alike.",
     "Mean IoU": "The IoU of each class that occurs, background included, averaged.",
@@ -26,8 +27,11 @@ _HELP: Final = {
 }
 
 
-def choose_truth(project: Project, picture: Picture, size: ImageSize, labels: LabelSet) -> Mask | None:
-    """The truth of a picture in ids of `labels`: its annotation in the Project, else a file of its name, else none."""
+def choose_truth(project: Project, picture: Picture, size: ImageSize, labels: LabelSet, *, alone: bool) -> Mask | None:
+    """The truth of a picture in ids of `labels`: its annotation in the Project, else a file of its name, else none.
+
+    alone: it is the only picture, so a file of another name must be its truth, too.
+    """
     if picture.sample is not None and picture.page == 0:
         annotation = project.read_annotation(picture.sample)
         if annotation is not None and annotation.size == size:
@@ -37,11 +41,14 @@ def choose_truth(project: Project, picture: Picture, size: ImageSize, labels: La
             "Masks (PNG) or Labelme files (JSON) of these pictures",
             accept_multiple_files=True,
             key="predict-truth",
-            help="A file belongs to the picture of the same name up to the suffix; a single file to the one shown.",
+            help="A file belongs to the picture of the same name up to its suffix, or to the only picture.",
         )
         stem = PurePath(picture.name).stem
-        fitting = [file for file in files if PurePath(file.name).stem in (stem, f"{stem}_mask")] or files[:1]
+        names = {stem + ending for ending in _ENDINGS}
+        fitting = [file for file in files if PurePath(file.name).stem in names] or (files[:1] if alone else [])
         if not fitting:
+            if files:
+                st.caption(f"None of these files has the name of {picture.name}.")
             return None
         if PurePath(fitting[0].name).stem != stem:
             st.caption(f"{fitting[0].name} is taken as the truth of {picture.name}.")

@@ -7,7 +7,7 @@ from typing import Any, Final
 import streamlit as st
 
 from core.annotation.labels import LabelSet
-from core.annotation.overlay import FALSE_ALARM, HIT, MISS, error_picture, overlay
+from core.annotation.overlay import FALSE_ALARM, HIT, MISS, colors, error_picture, overlay
 from core.annotation.raster import Mask, count_objects
 from core.images import RGB, ImageSize, encode_jpeg
 from core.inference.export import class_areas
@@ -20,12 +20,13 @@ from pages.ui.scribble import View, view_of
 from pages.ui.zoom import choose_zoom, mask_part, picture_part
 
 OVERLAY: Final = "Overlay"
+MASK: Final = "Mask"
 SIDE: Final = "Side by side"
 CURTAIN: Final = "Curtain"
 ERRORS: Final = "Errors"
-_WIDTH: Final = 1000  # of one picture on the screen, in pixels
+_WIDTH: Final = 860  # of one picture on the screen, in pixels
 _HEIGHT: Final = 760
-_SIDE_WIDTH: Final = 640
+_SIDE_WIDTH: Final = 600
 _parts: Final = Shelf[tuple[RGB, Mask]](limit=100_000_000)
 _legends: Final = Shelf[list[dict[str, Any]]](limit=500)
 
@@ -37,22 +38,22 @@ def show_views(image: RGB, mask: Mask, labels: LabelSet, *, key: str, truth: Mas
     key: names picture and mask, whose parts on the screen are remembered.
     """
     size = ImageSize(*mask.shape)
-    names = [OVERLAY, SIDE, CURTAIN] + ([ERRORS] if truth is not None else [])
-    left, right = st.columns([3, 2], vertical_alignment="bottom")
-    with left:
+    names = [OVERLAY, MASK, SIDE, CURTAIN] + ([ERRORS] if truth is not None else [])
+    with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = st.segmented_control("View", names, default=OVERLAY, required=True, key=f"view-{len(names)}")
-    opacity = right.slider("Opacity of the mask", 0, 100, session.OPACITY.get(), format="%d %%", key="predict-opacity")
-    session.OPACITY.set(opacity)
-    zoom = choose_zoom(size, key=key)
+        opacity = st.slider("Opacity", 0, 100, session.OPACITY.get(), format="%d %%", key="predict-opacity", width=160)
+        session.OPACITY.set(opacity)
+        zoom = choose_zoom(size, key=key)
     width, height = (_SIDE_WIDTH, _SIDE_WIDTH) if chosen == SIDE else (_WIDTH, _HEIGHT)
     view = view_of(image, zoom, canvas_width=width, canvas_height=height)
     picture, shown = _part(image, mask, view, key)
     over = overlay(picture, shown, labels, opacity=opacity / 100)
     if chosen == SIDE:
-        only_mask = overlay(picture * 0, shown, labels, opacity=1.0)
-        parts = ((picture, "Picture"), (only_mask, "Mask"), (over, "Overlay"))
-        for column, (part, caption) in zip(st.columns(3), parts, strict=True):
-            column.image(encode_jpeg(part), caption=caption, width="stretch")
+        left, right = st.columns(2)
+        left.image(encode_jpeg(picture), width="stretch")
+        right.image(encode_jpeg(over), width="stretch")
+    elif chosen == MASK:
+        st.image(encode_jpeg(colors(labels)[shown]), width=view.canvas_width)
     elif chosen == CURTAIN:
         with st.container(width=view.canvas_width):
             show_curtain(

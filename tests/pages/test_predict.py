@@ -275,7 +275,7 @@ def test_fix_it_saves_what_was_scribbled_and_retrain_is_one_click(
     mask = project.read_mask("new")
     assert mask is not None
     assert mask[4, 5] == 2
-    assert "new is in the project as done" in app.success[0].value
+    assert "new is in the project as done" in texts(app)
     next(button for button in app.button if button.label == "Retrain").click().run()
     assert not app.exception
     assert [run.id for run in started] == [run.id for run in list_runs(project)]
