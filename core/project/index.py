@@ -8,9 +8,9 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
-from os import DirEntry, scandir
+from os import scandir
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -111,8 +111,7 @@ class Index:
 
     def _stamps(self) -> dict[str, tuple[Sample, str]]:
         labels = hashlib.sha256(json.dumps(self._project.settings.labels.to_json()).encode()).hexdigest()[:8]
-        images = {entry.name: _stamp(entry) for entry in _entries(self._project.images)}
-        annotations = {entry.name: _stamp(entry) for entry in _entries(self._project.annotations)}
+        images, annotations = _stamps_in(self._project.images), _stamps_in(self._project.annotations)
         return {
             sample.name: (
                 sample,
@@ -203,17 +202,18 @@ def _content(
     return pixels, objects, tuple(name for name in annotation.label_names if name not in known)
 
 
-def _entries(folder: Path) -> list[DirEntry[str]]:
+def _stamps_in(folder: Path) -> dict[str, str]:
+    """The stamp of each file by its name; one that another process takes away meanwhile is left out."""
+    stamps = {}
     try:
         with scandir(folder) as entries:
-            return list(entries)
+            for entry in entries:
+                with suppress(FileNotFoundError):
+                    status = entry.stat()
+                    stamps[entry.name] = f"{status.st_mtime_ns:x}-{status.st_size:x}"
     except FileNotFoundError:
-        return []
-
-
-def _stamp(entry: DirEntry[str]) -> str:
-    status = entry.stat()
-    return f"{status.st_mtime_ns:x}-{status.st_size:x}"
+        return {}
+    return stamps
 
 
 def _dump(row: SampleRow) -> str:

@@ -38,8 +38,9 @@ def import_form(project: Project) -> None:
     if going is not None and not going.over.is_set():
         st.fragment(_show_progress, run_every="1s")(project, going)
         return
-    if going is not None:
-        _show_outcome(project, going)
+    if going is not None and not _show_failure(project, going):
+        _show_report(project, going)
+        return
     key = f"{project.folder.name}-{session.UPLOADS.get()}"
     way = st.segmented_control(
         "Bring in", list(_WAYS), format_func=_WAYS.__getitem__, default="files", required=True, key=f"way-{key}"
@@ -81,14 +82,18 @@ def _show_progress(project: Project, going: RunningImport) -> None:
         st.caption("You may leave this page: the import goes on, and its report waits here.", width="content")
 
 
-def _show_outcome(project: Project, going: RunningImport) -> None:
-    """The report in words, or why there is none."""
-    if going.failure is not None:
-        forget_import(project)
-        if not isinstance(going.failure, UserError):
-            raise going.failure
-        show_error(going.failure)
-        return
+def _show_failure(project: Project, going: RunningImport) -> bool:
+    """Say why an import failed, once; False when it did not."""
+    if going.failure is None:
+        return False
+    forget_import(project)
+    if not isinstance(going.failure, UserError):
+        raise going.failure
+    show_error(going.failure)
+    return True
+
+
+def _show_report(project: Project, going: RunningImport) -> None:
     with st.container(border=True, key="import-report"):
         st.markdown(f"**{escape(going.sentences[0])}**")
         lines = [f"- {escape(sentence)}" for sentence in going.sentences[1:]]

@@ -85,3 +85,10 @@ def test_the_report_lists_problems_worst_first(filled: Project) -> None:
     assert report.states == {"todo": 2, "doing": 1, "done": 2}
     assert report.pixels["coin"] == 12
     assert report.parts == {"train": 1, "val": 1}
+
+
+def test_files_that_vanish_meanwhile_are_left_out(filled: Project) -> None:
+    """Another process writes a file under a hidden name and renames it, between the list of names and the look."""
+    (filled.images / ".x.part").symlink_to(filled.images / "renamed.png")
+    assert Index(filled).refresh() == 0
+    assert len(Index(filled).rows()) == 3
