@@ -65,6 +65,8 @@ def _choose_run(project: Project, runs: list[Run], training: Run | None) -> Run:
     """The Run to look at: that of the address, else the one that trains, else the newest."""
     by_id = {run.id: run for run in runs}
     wanted = by_id.get(st.query_params.get("run", ""), training or runs[0])
+    if training is not None and st.query_params.get("run") != wanted.id:
+        st.query_params["run"] = wanted.id  # so that its result is on the screen when it ends
     if len(runs) == 1:
         st.markdown(f"**{frame.escape(wanted.name)}**, {moment(wanted.created)}")
         return wanted
