@@ -1,5 +1,6 @@
 """The pictures of a Project to choose from: states, filter, search, pages; the choice is in the address."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -51,14 +52,16 @@ def choose_picture(rows: Sequence[SampleRow]) -> Choice:
 def _filtered(rows: Sequence[SampleRow]) -> list[SampleRow]:
     search = st.text_input("Search", key="list-search", placeholder="Search names", label_visibility="collapsed")
     words = (search or "").casefold()
-    counts = {"all": len(rows), **{state: sum(row.state == state for row in rows) for state in _STATES}}
     state = st.selectbox(
         "Show",
         ["all", *_STATES],
-        format_func=lambda state: f"{_STATES.get(state, 'all').capitalize()}: {counts[state]:,}",
+        format_func=lambda state: _STATES.get(state, "all").capitalize(),
         key="list-state",
         label_visibility="collapsed",
     )
+    # not in the options: the box goes on showing the text that an option had when it was chosen
+    counts = Counter(row.state for row in rows)
+    st.caption(", ".join(f"{counts[state]:,} {word}" for state, word in _STATES.items() if counts[state]))
     return [row for row in rows if words in row.name.casefold() and state in ("all", row.state)]
 
 
