@@ -44,8 +44,8 @@ def save_correction(
     base_version: that of the Sample's Annotation when the correction began; matters for a picture of the Project only.
     Raises StaleSaveError when somebody saved another in between, ReadError, WriteError.
     """
-    project.add_labels(label.name for label in labels.foreground)
     annotation = prediction_to_annotation(Prediction(corrected, prediction.confidence), labels)
+    project.add_labels(annotation.label_names)  # a model of another project may know more
     if picture.sample is not None:
         sample, version = picture.sample, base_version
     else:

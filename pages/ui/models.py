@@ -32,6 +32,9 @@ def choose_model(project: Project) -> Model | None:
         st.info("There is no model yet. Train one on your labelled pictures first.")
         link("train", "Train a model")
         return None
+    if not any(model.folder.is_relative_to(project.folder) for model in models):
+        st.info("This project has no model of its own yet. The models here were made for other pictures.")
+        link("train", "Train a model")
     ids = [model.id for model in models]
     wanted = st.query_params.get("model", ids[0])
     chosen = st.selectbox(

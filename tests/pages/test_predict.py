@@ -27,7 +27,7 @@ from core.project.home import create_project, projects_home
 from core.project.project import Project
 from core.project.sample import stamp_of
 from core.training.run import Run, list_runs
-from pages.ui import cached, correction, predictions
+from pages.ui import cached, correction, models, predictions
 from pages.ui.correction import changes, save_correction
 from pages.ui.pictures import Picture
 from pages.ui.scribble import Zoom, stroke_color, view_of
@@ -101,8 +101,19 @@ def legend(app: AppTest) -> dict[str, int]:
 # ------------------------------------------------------------------------------------------------- models, pictures
 
 
-def test_without_a_model_the_page_says_to_train_one(page: Page) -> None:
+def test_without_a_model_the_page_says_to_train_one(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models, "_KEPT", Path("/nowhere"))
     assert "There is no model yet" in page().info[0].value
+
+
+def test_a_model_of_another_project_is_offered_as_such(
+    model: Path, page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = model.rename(projects_home() / "kept")
+    monkeypatch.setattr(models, "_KEPT", kept.parent)
+    app = page()
+    assert "no model of its own" in app.info[0].value
+    assert next(box for box in app.selectbox if box.label == "Model").options[0].startswith("kept")
 
 
 def test_an_uploaded_picture_shows_its_classes_and_their_areas(model: Path, page: Page) -> None:
