@@ -17,7 +17,7 @@ run: $(VENV)/.installed  ## install what is missing, start the app on 127.0.0.1 
 	@exec $(BIN)/streamlit run app.py --server.port $(PORT) $(if $(CI),--server.headless true)
 
 test: lint  ## check style and types, run all tests
-	@CHROMIUM="$$(.ci/chromium)" $(BIN)/python -m pytest
+	@CHROMIUM="$$(.ci/chromium)" OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest
 
 lint: $(VENV)/.installed-dev  ## check style and types only
 	@$(BIN)/ruff check .

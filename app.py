@@ -3,7 +3,9 @@
 import streamlit as st
 from starlette.middleware import Middleware
 
+from core.networks.runtime import share_cores
 from core.serving.guard import Guard
 from core.serving.routes import ROUTES
 
+share_cores()  # before torch comes in with the first prediction: a training may run beside it
 app = st.App("pages/ui/shell.py", routes=ROUTES, middleware=[Middleware(Guard)])

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from core.annotation.labels import LabelSet, parse_labels_txt
 from core.errors import ConfigError, ReadError, UserError
@@ -21,6 +21,7 @@ from core.images import IMAGE_SUFFIXES, probe_image, read_image
 from core.project.project import PRESET_NAMES, Project
 
 Result = dict[str, Any]
+_ENDLESS: Final = 100_000  # epochs
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -107,7 +108,8 @@ def train(args: argparse.Namespace) -> Result:
         project = Project.open(args.project)
         config = propose(project.settings.preset, data_facts(project))
         config = config.with_settings(dict(_setting(text) for text in args.set))
-        changes = {"epochs": args.epochs, "minutes": args.minutes, "seed": args.seed}
+        epochs = _ENDLESS if args.minutes and not args.epochs else args.epochs  # the time alone ends it
+        changes = {"epochs": epochs, "minutes": args.minutes, "seed": args.seed}
         config = replace(config, **{key: value for key, value in changes.items() if value is not None})
         run = create_run(project, config)
     started = time.monotonic()
@@ -223,7 +225,7 @@ def _parser() -> argparse.ArgumentParser:
     trained = verb("train", train, "train a model on all finished annotations")
     trained.add_argument("project", type=Path, metavar="PROJECT")
     trained.add_argument("--epochs", type=int, help="passes over the pictures")
-    trained.add_argument("--minutes", type=float, help="stop after so many minutes")
+    trained.add_argument("--minutes", type=float, help="train for so many minutes")
     trained.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting; may be repeated")
     trained.add_argument("--resume", metavar="RUN", help="go on with this run (its name or folder)")
     trained.add_argument("--seed", type=int)
@@ -246,8 +248,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _load(args: argparse.Namespace) -> Any:
     from core.inference import load_backend
-    from core.networks.runtime import tune_allocator
+    from core.networks.runtime import share_cores, tune_allocator
 
+    share_cores()
     tune_allocator()
     folder = args.checkpoint
     if (folder / "project.json").is_file():

@@ -13,6 +13,7 @@ from core.images import encode_png
 from core.networks import build_network
 from core.networks.card import ModelCard, NetworkConfig
 from core.networks.checkpoint import save_checkpoint
+from core.training.run import read_run
 
 SMALL = ["network.name=unet", "network.width=4", "network.depth=2", "pretrained=false", "tile=32", "batch=4"]
 
@@ -76,6 +77,16 @@ def test_the_whole_loop_from_the_command_line(discs: Path, tmp_path: Path, capsy
     assert len(made["predictions"]) == 6
     assert {path.name for path in out.glob("d0*")} == {"d0.png", "d0_overlay.jpg", "d0.json"}
     assert (out / json.loads((out / "d0.json").read_text())["imagePath"]).resolve() == discs / "images/d0.png"
+
+
+def test_minutes_alone_train_for_that_long(discs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project = tmp_path / "p"
+    _run(capsys, "create", project, "--label", "disc")
+    _run(capsys, "import", project, discs, "--format", "masks")
+    settings = [part for text in [*SMALL, "steps_per_epoch=1"] for part in ("--set", text)]
+    trained = _run(capsys, "train", project, "--minutes", "0.02", *settings)
+    assert trained["state"] == "finished"
+    assert read_run(Path(trained["run"])).config.epochs > 10_000  # the proposed number of epochs is no limit
 
 
 @pytest.fixture
