@@ -43,7 +43,7 @@ def dataset_page(project: Project) -> None:
     split = read_split(project.folder)
     report = make_report(rows, split, project.settings.labels)
     _summary(project, report)
-    pictures, balance, problems = st.tabs(["Pictures", "Balance and sizes", f"Problems ({len(report.problems)})"])
+    pictures, balance, problems = st.tabs(["Pictures", "Balance and sizes", f"Problems ({len(report.problems):,})"])
     with pictures:
         _gallery(project, rows, split)
     with balance:

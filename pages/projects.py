@@ -107,7 +107,8 @@ def _settings(project: Project) -> None:
             project.recolor_label(label.name, parse_color(chosen))
             st.rerun()
         if renamed.strip() and renamed.strip() != label.name:
-            project.rename_label(label.name, renamed.strip(), author="rename")
+            with st.spinner(f"Renaming {frame.escape(label.name)} in all pictures", show_time=True):
+                project.rename_label(label.name, renamed.strip(), author="rename")
             st.rerun()
     with st.form(f"settings-{project.folder.name}"):
         left, middle, right = st.columns(3)

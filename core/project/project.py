@@ -284,16 +284,19 @@ class Project:
     def rename_label(self, old: str, new: str, *, author: str) -> int:
         """Rename a label here and in each Annotation that uses it; returns how many pictures changed."""
         labels = tuple(Label(new, x.color) if x.name == old else x for x in self.settings.labels.labels)
-        self.update_settings(labels=LabelSet(labels))
         changed = 0
-        for sample in self.samples():
-            annotation = self.read_annotation(sample.name)
-            if annotation is None or old not in annotation.label_names:
-                continue
-            shapes = tuple(replace(shape, label=new) if shape.label == old else shape for shape in annotation.shapes)
-            state = stamp_of(annotation).state
-            self.save_annotation(sample.name, replace(annotation, shapes=shapes), author=author, state=state)
-            changed += 1
+        with self.bulk():
+            self.update_settings(labels=LabelSet(labels))
+            for sample in self.samples():
+                annotation = self.read_annotation(sample.name)
+                if annotation is None or old not in annotation.label_names:
+                    continue
+                shapes = tuple(
+                    replace(shape, label=new) if shape.label == old else shape for shape in annotation.shapes
+                )
+                state = stamp_of(annotation).state
+                self.save_annotation(sample.name, replace(annotation, shapes=shapes), author=author, state=state)
+                changed += 1
         return changed
 
     def current_model(self) -> Path | None:
