@@ -146,6 +146,7 @@ def resume_run(folder: Path) -> Run:
     if not run.resumable:
         raise UserError(f"The run {run.name} ended before its first epoch was complete.", hint="Start a new one.")
     (folder / "stop").unlink(missing_ok=True)
+    (folder / "comparison.json").unlink(missing_ok=True)  # of the model as it was when the Run was stopped
     write_json(folder / "status.json", {"state": "waiting"})
     return read_run(folder)
 

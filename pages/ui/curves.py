@@ -27,7 +27,10 @@ def show_run_curves(run: Run) -> bool:
             help="Overlap of prediction and truth, 1 is perfect: the mean over the labels, without background.",
         )
         if epochs.get("epoch"):
-            show_curves(_iou(run, epochs, _chosen_labels(run)), key=f"iou-{run.id}", y_title="IoU", y_domain=(0.0, 1.0))
+            place = st.container()  # the choice stands below, so that both charts begin at one height
+            curves = _iou(run, epochs, _chosen_labels(run))
+            with place:
+                show_curves(curves, key=f"iou-{run.id}", y_title="IoU", y_domain=(0.0, 1.0))
         else:
             st.caption("The first point comes with the end of the first epoch.")
     with st.expander("Learning rate"):

@@ -4,11 +4,13 @@ All is read from the Run's folder each time, so a closed tab or a killed server 
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 import streamlit as st
 
 from core.errors import UserError
+from core.networks.card import read_card
 from core.project.project import Project
 from core.training.retrain import Comparison, promote, read_comparison
 from core.training.run import (
@@ -131,8 +133,11 @@ def _show_status(run: Run) -> None:
 
 def _show_outcome(project: Project, run: Run) -> None:
     """The measured result, beside that of the model it was compared with."""
+    if run.alive or run.best is None:
+        return
     comparison = read_comparison(run)
-    if run.alive or comparison is None:
+    if comparison is None:
+        _show_unmeasured(project, run, run.best)
         return
     new = comparison.new["mean_iou_foreground"]
     if new is None:
@@ -147,6 +152,17 @@ def _show_outcome(project: Project, run: Run) -> None:
         _show_scores(run, comparison)
 
 
+def _show_unmeasured(project: Project, run: Run, best: Path) -> None:
+    """The best model of a Run that ended before its comparison."""
+    iou = read_card(best).metrics.get("mean_iou_foreground")
+    quality = "" if iou is None else f", with a mean IoU of the labels of **{iou:.2f}** on validation pictures"
+    st.markdown(f"It has a model of its best epoch{quality}. It was not compared with the current one.")
+    if _in_use(project, run):
+        st.caption("This model is in use.")
+    elif st.button("Use this model", key=f"promote-{run.id}"):
+        _act(lambda: promote(project, run))
+
+
 def _show_verdict(project: Project, run: Run, comparison: Comparison) -> None:
     """Whether its model is in use and why; the person may overrule it."""
     in_use = _in_use(project, run)
@@ -159,9 +175,7 @@ def _show_verdict(project: Project, run: Run, comparison: Comparison) -> None:
     else:
         st.warning(f"**Not in use.** {reason}", icon=":material/balance:")
     if st.button("Use it anyway" if not comparison.promoted else "Use this model again", key=f"promote-{run.id}"):
-        with shown_errors():
-            promote(project, run)
-            st.rerun()
+        _act(lambda: promote(project, run))
 
 
 def _show_scores(run: Run, comparison: Comparison) -> None:

@@ -221,6 +221,15 @@ def test_a_worse_model_is_used_only_when_the_person_says_so(project: Project, pa
     assert "This model is in use" in texts(app)
 
 
+def test_a_model_that_was_not_compared_can_be_used(project: Project, page: Page) -> None:
+    run = with_model(made_run(project, state="interrupted", reason="Gone."), iou=0.6, current=0.9, promoted=False)
+    (run.folder / "comparison.json").unlink()
+    app = page(run=run.id)
+    assert "of **0.60** on validation pictures" in texts(app)
+    click(app, "Use this model")
+    assert project.current_model() == run.folder / "best"
+
+
 def test_earlier_runs_are_one_click_away_from_a_new_training(project: Project, page: Page) -> None:
     made_run(project, state="finished", epoch=3)
     app = page()
