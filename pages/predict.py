@@ -47,7 +47,7 @@ def _choose_picture(pictures: Sequence[Picture], model: Model) -> Picture:
         rows,
         hide_index=True,
         width="stretch",
-        height=min(38 + 35 * len(rows), 260),
+        height=min(38 + 35 * len(rows), 195),
         key=f"table-{len(rows)}",
         on_select="rerun",
         selection_mode="single-row-required",

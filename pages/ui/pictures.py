@@ -117,14 +117,19 @@ def _of_project(project: Project) -> list[Picture]:
     if not offered:
         st.info("All pictures of this project are labelled.")
         return []
+    chosen = st.session_state.setdefault(key, [name for name in taken if name in offered])
+    first = list(offered)[:_FIRST]
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        names = st.multiselect(f"Pictures, {len(offered)} to choose from", list(offered), taken, key=key)
-        if not names and st.button(f"Take the first {min(_FIRST, len(offered))}", key="predict-first"):
-            st.session_state[f"{key}-kept"] = list(offered)[:_FIRST]
-            st.session_state.pop(key)
-            st.rerun()
+        names = st.multiselect(f"Pictures, {len(offered)} to choose from", list(offered), key=key)
+        if not chosen:
+            label = "Take all" if len(first) == len(offered) else f"Take the first {len(first)}"
+            st.button(label, key="predict-first", on_click=_take, args=(key, first))
     st.session_state[f"{key}-kept"] = names
     return [_of_row(project, offered[name]) for name in names]
+
+
+def _take(key: str, names: list[str]) -> None:
+    st.session_state[key] = names
 
 
 def _of_row(project: Project, row: SampleRow) -> Picture:

@@ -164,6 +164,8 @@ def test_pictures_of_the_project_are_offered_and_the_truth_of_a_labelled_one_is_
     app.segmented_control(key="predict-source").set_value("From the project").run()
     choice = app.multiselect(key="predict-samples-Coins")
     assert choice.options == ["s0", "s1", "s2"]
+    next(button for button in app.button if button.label == "Take all").click().run()
+    assert app.dataframe[0].value["Picture"].tolist() == ["s0.png", "s1.png", "s2.png"]
     app.toggle(key="predict-all-Coins").set_value(True).run()
     app.multiselect(key="predict-samples-Coins").set_value(["s3"]).run()
     assert not app.exception
