@@ -1,6 +1,7 @@
 """Predict: choose a model and pictures, look at the masks, measure, take them along, correct them, retrain."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -8,7 +9,7 @@ import streamlit as st
 from core.images import ImageSize
 from core.inference.export import class_areas
 from core.project.project import Project
-from core.training.run import Run, labels_changed, list_runs
+from core.training.run import Run, labels_changed, list_runs, read_run
 from pages.ui import frame, session
 from pages.ui.charts import label_text
 from pages.ui.correction import retrain
@@ -96,7 +97,7 @@ def _offer_retraining(project: Project) -> None:
     if newest is not None and (newest.alive or newest.id == st.session_state.get("retrained")):
         _show_run(project, newest)
         return
-    if not (labels_changed(project, newest) if newest is not None else saved):
+    if not saved and not (newest is not None and _labels_changed(project.folder, newest.folder)):
         return
     with st.container(horizontal=True, vertical_alignment="center", border=True):
         st.markdown(f"{frame.escape(saved)} The labels have changed since the last training.".strip(), width="stretch")
@@ -104,6 +105,12 @@ def _offer_retraining(project: Project) -> None:
             st.session_state["retrained"] = retrain(project).id
             session.SAVED.clear()
             st.rerun()
+
+
+@st.cache_data(max_entries=100, ttl=5, show_spinner=False)
+def _labels_changed(project: Path, run: Path) -> bool:
+    """Remembered for some seconds: it looks at each picture of the Project."""
+    return labels_changed(Project.open(project), read_run(run))
 
 
 def _show_run(project: Project, run: Run) -> None:

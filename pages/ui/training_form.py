@@ -1,6 +1,7 @@
 """Before a training: what it will learn from, with which settings, how long it takes here."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -13,10 +14,11 @@ from core.errors import ConfigError
 from core.project.index import SampleRow
 from core.project.project import Project
 from core.project.report import usable
-from core.project.split import Split, assign, read_split
+from core.project.split import Part, assign, read_split
 from core.training.config import AUGMENTATION_NAMES, TrainingConfig
 from core.training.estimate import cached_estimate, estimate_memory, measure_in_background, rough_estimate
 from core.training.presets import PRESETS, DataFacts, facts_of, propose
+from pages.ui.cached import Shelf, stamp_of
 from pages.ui.links import link
 from pages.ui.words import count, duration, listed, memory
 
@@ -31,6 +33,8 @@ _NETWORKS: Final = {
     "efficient_unet": "Small UNet on EfficientNet-Lite0, pretrained (fast)",
     "unet": "Classic UNet, from scratch",
 }
+
+_drawn_parts: Final = Shelf[Mapping[str, Part]](limit=20)
 
 
 @dataclass(frozen=True)
@@ -52,17 +56,27 @@ class TrainingSet:
 def training_set(project: Project, rows: Sequence[SampleRow]) -> TrainingSet:
     """The pictures of the Project as `create_run` would divide them; nothing is written."""
     chosen = [row for row in rows if usable(row)]
-    split = read_split(project.folder)
-    drawn = {row.name: {i for i, n in row.pixels.items() if n and 0 < i < 255} for row in chosen}
-    split = Split(assign([row.name for row in chosen], split, drawn), split.groups, split.seed)
+    parts = _parts(project, chosen)
     return TrainingSet(
         rows=chosen,
-        train=[row for row in chosen if split.assignments[row.name] == "train"],
-        val=[row for row in chosen if split.assignments[row.name] == "val"],
+        train=[row for row in chosen if parts[row.name] == "train"],
+        val=[row for row in chosen if parts[row.name] == "val"],
         doing=sum(row.state == "doing" for row in rows),
         broken=[row.name for row in rows if row.state == "done" and not usable(row)],
         labels=project.settings.labels,
     )
+
+
+def _parts(project: Project, rows: Sequence[SampleRow]) -> Mapping[str, Part]:
+    """The part of each Sample; remembered, since to draw it for thousands takes seconds."""
+    stamps = "".join(f"{row.name}{row.stamp}" for row in rows)
+    digest = hashlib.sha256(stamps.encode()).hexdigest()
+    key = f"{project.folder}:{stamp_of(project.folder / 'split.json')}:{digest}"
+    found = _drawn_parts.get(key)
+    if found is None:
+        found = assign([row.name for row in rows], read_split(project.folder), {row.name: _shows(row) for row in rows})
+        _drawn_parts.put(key, found, 1)
+    return found
 
 
 def show_set(chosen: TrainingSet) -> DeltaGenerator | None:
