@@ -22,8 +22,10 @@ def _chromium() -> str | None:
     return os.environ.get("CHROMIUM") or next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """A Chromium for the tests of one file. No longer: playwright keeps an event loop running in this thread, and the
+    tests after it could not start one of their own."""
     path = _chromium()
     if path is None:
         pytest.skip("no Chromium here: install the package chromium, or name one in CHROMIUM")
