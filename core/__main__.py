@@ -159,7 +159,8 @@ def predict(args: argparse.Namespace) -> Result:
     written, failed = [], []
     names: set[str] = set()
     with _Progress("predict") as progress:
-        for number, (path, page) in enumerate(_pages(images, args.page)):
+        pages = list(_pages(images, args.page))
+        for number, (path, page) in enumerate(pages):
             name = unused_name(path.stem if page is None else f"{path.stem}_p{page + 1:04d}", names)
             names.add(name.casefold())
             try:
@@ -187,7 +188,7 @@ def predict(args: argparse.Namespace) -> Result:
                     "seconds": round(time.monotonic() - started, 3),
                 }
             )
-            progress.show(number + 1, len(images), path.name)
+            progress.show(number + 1, len(pages), path.name)
     if failed and not written:
         raise ReadError("None of the pictures could be read.", hint="See the lines above.")
     text = f"{len(written)} predicted into {args.out}" + (f", {len(failed)} could not be read" if failed else "")
