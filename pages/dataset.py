@@ -43,13 +43,19 @@ def dataset_page(project: Project) -> None:
     split = read_split(project.folder)
     report = make_report(rows, split, project.settings.labels)
     _summary(project, report)
-    pictures, balance, problems = st.tabs(["Pictures", "Balance and sizes", f"Problems ({len(report.problems):,})"])
-    with pictures:
-        _gallery(project, rows, split)
-    with balance:
-        _balance(project, report)
-    with problems:
-        _problems(report.problems)
+    # Only the open tab is computed and sent: with thousands of pictures the three together take the browser a second.
+    pictures, balance, problems = st.tabs(
+        ["Pictures", "Balance and sizes", "Problems"], key="data-tab", bind="query-params"
+    )
+    if pictures.open:
+        with pictures:
+            _gallery(project, rows, split)
+    if balance.open:
+        with balance:
+            _balance(project, report)
+    if problems.open:
+        with problems:
+            _problems(report.problems)
 
 
 def _summary(project: Project, report: Report) -> None:
@@ -59,6 +65,7 @@ def _summary(project: Project, report: Report) -> None:
         "Done": f"{report.states['done']:,}",
         "Training / validation": parts if report.parts else "not decided",
         "Labels": str(len(project.settings.labels) - 1),
+        "Problems": f"{len(report.problems):,}",
     }
     for column, (name, value) in zip(st.columns(len(figures)), figures.items(), strict=True):
         column.metric(name, value, border=True)

@@ -109,14 +109,20 @@ def assign(names: list[str], split: Split, classes: Mapping[str, set[int]]) -> d
     order = list(new)
     random.Random(f"{split.seed}-{len(assignments)}").shuffle(order)
     shown = set().union(*(classes.get(name, set()) for name in val)) if val else set()
+    shows = {group: _classes(members, classes) for group, members in new.items()}
+    missing = set().union(*shows.values()) - shown
     while order and len(val) < wanted and (has_training or len(order) > 1):
         room = wanted - len(val)
-        fitting = [group for group in order if len(new[group]) <= room] or [min(order, key=lambda g: len(new[g]))]
-        best = max(fitting, key=lambda group: len(_classes(new[group], classes) - shown))  # the first of equals
+        best = next((group for group in order if len(new[group]) <= room), None)
+        if best is None:
+            best = min(order, key=lambda group: len(new[group]))
+        elif missing:
+            fitting = (group for group in order if len(new[group]) <= room)
+            best = max(fitting, key=lambda group: len(shows[group] & missing))  # the first of equals
         if len(new[best]) > room and val:
             break  # the smallest group is too large: a little less validation rather than much more
         order.remove(best)
-        shown |= _classes(new[best], classes)
+        missing -= shows[best]
         val += new[best]
         assignments.update(dict.fromkeys(new[best], "val"))
     for group in order:

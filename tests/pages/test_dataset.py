@@ -24,12 +24,15 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 
 @pytest.fixture
-def page(project: Project) -> Callable[[], AppTest]:
-    def opened() -> AppTest:
+def page(project: Project) -> Callable[..., AppTest]:
+    def opened(tab: str = "") -> AppTest:
         app = AppTest.from_file(SHELL, default_timeout=20)
         app.query_params["project"] = "Coins"
         app.run()
-        app.switch_page("../dataset.py").run()
+        app.switch_page("../dataset.py")
+        if tab:
+            app.query_params["data-tab"] = tab
+        app.run()
         assert not app.exception
         return app
 
@@ -41,17 +44,17 @@ def _shown(app: AppTest) -> int:
     return sum(caption.value in ("to do", "done") for caption in app.caption)
 
 
-def test_an_empty_project_says_where_pictures_come_in(page: Callable[[], AppTest]) -> None:
+def test_an_empty_project_says_where_pictures_come_in(page: Callable[..., AppTest]) -> None:
     assert "no pictures yet" in page().info[0].value
 
 
-def test_pictures_are_counted_filtered_and_paged(project: Project, page: Callable[[], AppTest]) -> None:
+def test_pictures_are_counted_filtered_and_paged(project: Project, page: Callable[..., AppTest]) -> None:
     with project.bulk():
         for i in range(30):
             project.add_image(picture(i), filename=f"s{i}.png")
     project.save_annotation("s3", box("cup"), author="Ann")
     app = page()
-    assert [metric.value for metric in app.metric] == ["30", "1", "not decided", "2"]
+    assert [metric.value for metric in app.metric] == ["30", "1", "not decided", "2", "29"]
     assert _shown(app) == 24
     app.selectbox(key="data-label").set_value("cup").run()
     assert _shown(app) == 1
@@ -60,9 +63,16 @@ def test_pictures_are_counted_filtered_and_paged(project: Project, page: Callabl
     assert _shown(app) == 11
 
 
-def test_problems_are_told_in_plain_words(project: Project, page: Callable[[], AppTest]) -> None:
+def test_the_balance_has_a_tab_with_an_address(project: Project, page: Callable[..., AppTest]) -> None:
+    project.add_image(picture(1), filename="a.png")
+    project.save_annotation("a", box("cup"), author="Ann")
+    assert not any("Background is" in caption.value for caption in page().caption)
+    assert any("Background is" in caption.value for caption in page(tab="Balance and sizes").caption)
+
+
+def test_problems_are_told_in_plain_words(project: Project, page: Callable[..., AppTest]) -> None:
     project.add_image(picture(1), filename="a.png")
     project.add_image(picture(2), filename="b.png")
     project.save_annotation("a", Annotation(size=SIZE), author="Ann")
-    labels = [expander.label for expander in page().expander]
+    labels = [expander.label for expander in page(tab="Problems").expander]
     assert labels == ["Nothing is marked: 1 picture", "No annotation yet: 1 picture"]
