@@ -1,0 +1,135 @@
+"""Seconds a person waits for a page: each page opened on a Project of many pictures, and clicks while a Run trains.
+
+    python -m benchmarks.pages [--pictures 5000]
+
+Measured in a Chromium of this machine, with the app's own server; a page counts as open when its title stands there and
+Streamlit has stopped working on it. The Run trains on the sample pictures with the default network.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+
+from playwright.sync_api import Page, expect, sync_playwright
+
+from benchmarks.many_pictures import make_project
+
+ROOT = Path(__file__).resolve().parents[1]
+TITLES = {"": "Projects", "annotate": "Annotate", "dataset": "Data set", "train": "Train", "predict": "Predict"}
+_ROUNDS = 5
+_SAMPLE = "Sample 1 - town from above"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Time to open pages, and to answer clicks while training.")
+    parser.add_argument("--pictures", type=int, default=5000)
+    count = parser.parse_args().pictures
+    expect.set_options(timeout=120_000)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        home = Path(folder)
+        make_project(home / "many", count)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            address = f"http://127.0.0.1:{free.getsockname()[1]}"
+        started = time.perf_counter()
+        server = subprocess.Popen(
+            [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless=true"]
+            + [f"--server.port={address.rsplit(':', 1)[1]}"],
+            cwd=ROOT,
+            env={**os.environ, "MASKLOOP_HOME": folder, "OMP_WAIT_POLICY": "PASSIVE"},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            _wait(f"{address}/healthz")
+            print(f"server answers after {time.perf_counter() - started:.1f} s\n")
+            _measure(address, count)
+        finally:
+            server.terminate()
+            server.wait(30)
+
+
+def _measure(address: str, count: int) -> None:
+    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page(viewport={"width": 1400, "height": 1000})
+        page.goto(address)  # makes the sample projects
+        _settled(page, "Projects")
+        print(f"| page, {count} pictures | first opening, s | median of {_ROUNDS} more, s |")
+        print("|---|---|---|")
+        for path, title in TITLES.items():
+            first, *more = [_open(page, f"{address}/{path}?project=many", title) for _ in range(_ROUNDS + 1)]
+            print(f"| {title} | {first:.2f} | {statistics.median(more):.2f} |", flush=True)
+        waits = _while_training(page, address)
+        print("\n| click while a Run trains | median, s | longest, s | clicks |")
+        print("|---|---|---|---|")
+        for name, seconds in waits.items():
+            print(f"| {name} | {statistics.median(seconds):.2f} | {max(seconds):.2f} | {len(seconds)} |")
+        browser.close()
+
+
+def _while_training(page: Page, address: str) -> dict[str, list[float]]:
+    _open(page, f"{address}/train?project={_SAMPLE}", "Train")
+    clicked = time.perf_counter()
+    page.locator(".st-key-start-training button").click()
+    expect(page.get_by_test_id("stVegaLiteChart").first).to_be_visible()
+    print(f"\nfirst point of the curves {time.perf_counter() - clicked:.1f} s after the click on Start")
+    waits: dict[str, list[float]] = {}
+    for _ in range(_ROUNDS):
+        for title in ("Data set", "Annotate", "Train", "Projects"):
+            link = page.get_by_role("link", name=re.compile(f"{title}$")).first
+            started = time.perf_counter()
+            link.click()
+            expect(page.get_by_role("heading", name=title, exact=True)).to_be_visible()
+            waits.setdefault(f"to the page {title}", []).append(time.perf_counter() - started)
+    _open(page, f"{address}/annotate?project={_SAMPLE}", "Annotate")
+    for _ in range(_ROUNDS):
+        before = page.url
+        started = time.perf_counter()
+        page.locator(".st-key-step-Next button").click()
+        page.wait_for_function("before => location.href !== before", arg=before, polling=10)
+        waits.setdefault("next picture on Annotate", []).append(time.perf_counter() - started)
+        _settled(page, "Annotate")
+    return waits
+
+
+def _open(page: Page, url: str, title: str) -> float:
+    page.goto("about:blank")
+    started = time.perf_counter()
+    page.goto(url, wait_until="commit")
+    return _settled(page, title) - started
+
+
+def _settled(page: Page, title: str) -> float:
+    """The time at which the page was complete: its title visible, nothing more being computed."""
+    expect(page.get_by_role("heading", name=title, exact=True)).to_be_visible()
+    page.wait_for_function(
+        "() => { const app = document.querySelector('[data-testid=stApp]');"
+        " return app && app.getAttribute('data-test-script-state') !== 'running'"
+        " && !document.querySelector('[data-testid=stSkeleton]'); }",
+        polling=20,
+    )
+    return time.perf_counter()
+
+
+def _wait(url: str) -> None:
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except OSError:
+            time.sleep(0.02)
+
+
+if __name__ == "__main__":
+    main()
