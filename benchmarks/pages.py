@@ -39,11 +39,11 @@ def main() -> None:
         make_project(home / "many", count)
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
-            address = f"http://127.0.0.1:{free.getsockname()[1]}"
+            port = free.getsockname()[1]
+        address = f"http://127.0.0.1:{port}"
         started = time.perf_counter()
         server = subprocess.Popen(
-            [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless=true"]
-            + [f"--server.port={address.rsplit(':', 1)[1]}"],
+            [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless=true", f"--server.port={port}"],
             cwd=ROOT,
             env={**os.environ, "MASKLOOP_HOME": folder, "OMP_WAIT_POLICY": "PASSIVE"},
             stdout=subprocess.DEVNULL,
@@ -70,20 +70,28 @@ def _measure(address: str, count: int) -> None:
         for path, title in TITLES.items():
             first, *more = [_open(page, f"{address}/{path}?project=many", title) for _ in range(_ROUNDS + 1)]
             print(f"| {title} | {first:.2f} | {statistics.median(more):.2f} |", flush=True)
-        waits = _while_training(page, address)
-        print("\n| click while a Run trains | median, s | longest, s | clicks |")
+        idle = _clicks(page, address)
+        _start_training(page, address)
+        training = _clicks(page, address)
+        print("\n| click | nothing else runs: median, s | a Run trains: median, s | longest, s |")
         print("|---|---|---|---|")
-        for name, seconds in waits.items():
-            print(f"| {name} | {statistics.median(seconds):.2f} | {max(seconds):.2f} | {len(seconds)} |")
+        for name, seconds in training.items():
+            before, beside = statistics.median(idle[name]), statistics.median(seconds)
+            print(f"| {name} | {before:.2f} | {beside:.2f} | {max(seconds):.2f} |")
         browser.close()
 
 
-def _while_training(page: Page, address: str) -> dict[str, list[float]]:
+def _start_training(page: Page, address: str) -> None:
     _open(page, f"{address}/train?project={_SAMPLE}", "Train")
     clicked = time.perf_counter()
     page.locator(".st-key-start-training button").click()
     expect(page.get_by_test_id("stVegaLiteChart").first).to_be_visible()
     print(f"\nfirst point of the curves {time.perf_counter() - clicked:.1f} s after the click on Start")
+
+
+def _clicks(page: Page, address: str) -> dict[str, list[float]]:
+    """Seconds from a click to what it brings, by what it is."""
+    _open(page, f"{address}/?project={_SAMPLE}", "Projects")
     waits: dict[str, list[float]] = {}
     for _ in range(_ROUNDS):
         for title in ("Data set", "Annotate", "Train", "Projects"):

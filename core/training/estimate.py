@@ -37,6 +37,8 @@ _UNET_32: Final = (1.8, 1400)
 _EFFICIENT_16: Final = (0.9, 900)
 _PROCESS_BYTES: Final = 500_000_000  # the libraries
 
+_measuring: list[subprocess.Popen[bytes]] = []
+
 
 def cached_estimate(config: TrainingConfig, facts: DataFacts) -> float | None:
     """Seconds that the training takes; None when these settings were never timed here. Fast enough for a page."""
@@ -60,6 +62,7 @@ def estimate_seconds(config: TrainingConfig, facts: DataFacts) -> float:
 
 def measure_in_background(config: TrainingConfig) -> None:
     """Time these settings in a process of its own and return at once; `cached_estimate` knows them seconds later."""
+    stop_measuring()  # of other settings: nobody waits for them any more
     process = subprocess.Popen(
         [sys.executable, "-m", "core.training.estimate", json.dumps(config.to_json())],
         cwd=_REPOSITORY,
@@ -68,7 +71,15 @@ def measure_in_background(config: TrainingConfig) -> None:
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
+    _measuring.append(process)
     threading.Thread(target=process.wait, name="measure", daemon=True).start()  # so that it leaves no zombie
+
+
+def stop_measuring() -> None:
+    """End the measurements of this server, so that a training has the machine to itself; it measures as it goes."""
+    ended, _measuring[:] = tuple(_measuring), []
+    for process in ended:
+        process.kill()  # one that ended by itself is left alone
 
 
 def estimate_memory(config: TrainingConfig) -> int:
@@ -147,10 +158,9 @@ def _key(config: TrainingConfig) -> str:
 
 
 def main(arguments: Sequence[str]) -> None:
-    from core.networks.runtime import share_cores, tune_allocator
+    from core.networks.runtime import give_way, share_cores, tune_allocator
 
-    if hasattr(os, "nice"):  # not on Windows
-        os.nice(10)
+    give_way()
     tune_allocator()
     share_cores()
     config = TrainingConfig.from_json(json.loads(arguments[0]))

@@ -9,6 +9,7 @@ from typing import Final
 from core.errors import UserError
 from core.files import locked, read_json, write_error
 from core.project.project import Project
+from core.training.estimate import stop_measuring
 from core.training.run import Run, Waiting, list_runs, read_run, resume_run
 from core.training.status import process_of, write_status
 
@@ -26,6 +27,7 @@ def start(run: Run) -> None:
             raise UserError(f"The run {other.name} is training.", hint="Wait for it, or stop it first.")
         if not isinstance(read_run(run.folder).status, Waiting):
             raise UserError(f"The run {run.name} has been started before.", hint="Resume it, or start a new one.")
+        stop_measuring()
         process = _launch(run.folder)
         write_status(run.folder, {"state": "waiting", **process_of(process.pid)})
     threading.Thread(target=_watch, args=(process, run.folder), name=f"watch {run.id}", daemon=True).start()

@@ -5,7 +5,6 @@ ends the training after the Step under way; a later start goes on from the last 
 """
 
 import json
-import os
 import random
 import shutil
 import signal
@@ -26,7 +25,7 @@ from core.errors import ReadError, UserError, WriteError
 from core.files import now, safe_name, write_bytes, write_error
 from core.images import RGB, encode_jpeg, shrink
 from core.networks.card import ModelCard
-from core.networks.runtime import share_cores, tune_allocator
+from core.networks.runtime import give_way, share_cores, tune_allocator
 from core.project.project import Project
 from core.training.columns import read_columns
 from core.training.curves import Curves
@@ -50,8 +49,7 @@ _STEPS_TIMED: Final = 20  # the last ones: the next estimate for these settings 
 
 def main(arguments: Sequence[str]) -> int:
     folder = Path(arguments[0])
-    if hasattr(os, "nice"):  # not on Windows
-        os.nice(10)  # pages answer first
+    give_way()
     signal.signal(signal.SIGTERM, lambda *_: (folder / "stop").touch())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:

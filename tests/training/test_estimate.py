@@ -1,6 +1,8 @@
 """Estimates: known figures add up, what was measured is remembered, nothing freezes a page."""
 
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +17,7 @@ from core.training.estimate import (
     median_step,
     remember_step,
     rough_estimate,
+    stop_measuring,
     time_step,
 )
 from core.training.presets import DataFacts
@@ -62,6 +65,21 @@ def test_steps_are_timed_here() -> None:
 def test_a_page_measures_in_the_background(tmp_path: Path) -> None:
     measure_in_background(tiny())
     until(lambda: cached_estimate(tiny(), FACTS) is not None, "the steps are timed")
+
+
+def test_a_measurement_can_be_stopped_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[subprocess.Popen[bytes]] = []
+    real = subprocess.Popen
+
+    def noted(*arguments: Any, **options: Any) -> "subprocess.Popen[bytes]":
+        begun.append(real(*arguments, **options))
+        return begun[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", noted)
+    measure_in_background(tiny())
+    stop_measuring()
+    assert begun[0].wait(20) != 0
+    assert cached_estimate(tiny(), FACTS) is None
 
 
 def test_memory_grows_with_batch_tile_and_width() -> None:
