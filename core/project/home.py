@@ -3,11 +3,12 @@
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from core.annotation.labels import IGNORE_ID, LabelSet
-from core.errors import ConfigError, ReadError
+from core.errors import ConfigError, ReadError, WriteError
 from core.files import locked, natural_key, safe_name, write_bytes
 from core.formats.source import open_source
 from core.project.importing import import_source
@@ -18,6 +19,7 @@ from core.project.split import ensure_split
 
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
 _MARK: Final = ".samples-made"  # so that a sample project that was deleted does not come back
+_LAST: Final = ".last-opened"  # the folder name of a Project
 
 
 def projects_home() -> Path:
@@ -38,6 +40,20 @@ def project_folder(name: str) -> Path:
     if name != safe_name(name) or not (folder / "project.json").is_file():
         raise ReadError(f"There is no project {name!r}.", hint="Choose one on the Projects page.")
     return folder
+
+
+def last_opened() -> Path | None:
+    """The folder of the Project that was opened last on this machine; None when it is not known or not there."""
+    try:
+        return project_folder((projects_home() / _LAST).read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, ReadError):
+        return None
+
+
+def remember_opened(folder: Path) -> None:
+    """Keep that this Project was opened last. A home that cannot be written costs only this memory."""
+    with suppress(WriteError):
+        write_bytes(projects_home() / _LAST, folder.name.encode(), durable=False)
 
 
 def create_project(name: str, *, preset: str, labels: LabelSet) -> Project:

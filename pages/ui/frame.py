@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import streamlit as st
 
 from core.errors import UserError
-from core.project.home import list_projects, project_folder
+from core.project.home import last_opened, list_projects, project_folder, remember_opened
 from core.project.project import Project
 from pages.ui import links, session
 
@@ -14,8 +14,8 @@ from pages.ui import links, session
 def run(page: Callable[[Project], None], title: str) -> None:
     """Show a page of the open Project, under its title, with a switcher beside it.
 
-    The Project is the one of the address (?project=...), else the one of this session, else the first. Without any, the
-    page says where to make one.
+    The Project is the one of the address (?project=...), else the one of this session, else the one that was opened
+    last on this machine, else the first. Without any, the page says where to make one.
     """
     with shown_errors():
         project = open_project()
@@ -63,13 +63,15 @@ def open_project() -> Project | None:
         if not folders:
             session.PROJECT.clear()
             return None
-        folder = folders[0]
+        folder = last_opened() or folders[0]
     open_named(folder.name)
     return Project.open(folder)
 
 
 def open_named(name: str) -> None:
     """Make the Project in the folder `name` the open one."""
+    if session.PROJECT.get() != name:
+        remember_opened(project_folder(name))
     if session.PROJECT.get() not in (name, None):
         session.SAMPLE.clear()
         for key in [key for key in st.query_params if key != "project"]:

@@ -49,6 +49,14 @@ def test_a_new_project_is_made_and_open() -> None:
     assert app.query_params["project"] == "Cracks in concrete"
 
 
+def test_a_new_visit_opens_the_project_that_was_open_last() -> None:
+    for name in ("A", "B"):
+        create_project(name, preset="general", labels=LabelSet.of(["road"]))
+    assert _page().query_params["project"] == "A"
+    _page(project="B")
+    assert _page().query_params["project"] == "B"
+
+
 def test_a_taken_name_is_refused_in_words() -> None:
     create_project("Town", preset="general", labels=LabelSet.of(["road"]))
     app = _page(project="Town")

@@ -1,5 +1,6 @@
 """The home of Projects and the sample projects of the first start."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,11 @@ from core.networks.card import read_card
 from core.project.home import (
     create_project,
     ensure_sample_project,
+    last_opened,
     list_projects,
     project_folder,
     projects_home,
+    remember_opened,
     samples_are_made,
 )
 from core.project.project import Project
@@ -63,3 +66,15 @@ def test_a_project_needs_a_name_of_its_own() -> None:
         create_project("Town", preset="general", labels=LabelSet.of([]))
     with pytest.raises(ConfigError, match="no name"):
         create_project("  ", preset="general", labels=LabelSet.of([]))
+
+
+def test_the_project_that_was_opened_last_is_known_until_it_is_gone() -> None:
+    assert last_opened() is None
+    folder = create_project("Coins", preset="general", labels=LabelSet.of(["coin"])).folder
+    remember_opened(folder)
+    assert last_opened() == folder
+    shutil.rmtree(folder)
+    assert last_opened() is None
+    for damaged in (b"", b"../\xff", b"\0"):
+        (projects_home() / ".last-opened").write_bytes(damaged)
+        assert last_opened() is None
