@@ -44,12 +44,12 @@ def dataset_page(project: Project) -> None:
     report = make_report(rows, split, project.settings.labels)
     _summary(project, report)
     # Only the open tab is computed and sent: with thousands of pictures the three together take the browser a second.
+    # The filters stay, since a widget that is not there forgets its place in the address.
     pictures, balance, problems = st.tabs(
         ["Pictures", "Balance and sizes", "Problems"], key="data-tab", bind="query-params"
     )
-    if pictures.open:
-        with pictures:
-            _gallery(project, rows, split)
+    with pictures:
+        _gallery(project, rows, split, shown=bool(pictures.open))
     if balance.open:
         with balance:
             _balance(project, report)
@@ -76,7 +76,8 @@ def _summary(project: Project, report: Report) -> None:
 # ---------------------------------------------------------------------------------------------------------- gallery
 
 
-def _gallery(project: Project, rows: Sequence[SampleRow], split: Split) -> None:
+def _gallery(project: Project, rows: Sequence[SampleRow], split: Split, *, shown: bool) -> None:
+    """The filters and, where they are `shown`, the pictures that they leave."""
     chosen = _filtered(project, rows, split)
     if not chosen:
         st.info("No picture fits the search and the filters.")
@@ -86,10 +87,12 @@ def _gallery(project: Project, rows: Sequence[SampleRow], split: Split) -> None:
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.caption(count(len(chosen), "picture"))
         page = st.pagination(pages, key="data-page", bind="query-params") if pages > 1 else 1
-    shown = chosen[(page - 1) * _PER_PAGE : page * _PER_PAGE]
-    shape = common_frame(shown)
-    for start in range(0, len(shown), _COLUMNS):
-        for column, row in zip(st.columns(_COLUMNS), shown[start : start + _COLUMNS], strict=False):
+    if not shown:
+        return
+    on_page = chosen[(page - 1) * _PER_PAGE : page * _PER_PAGE]
+    shape = common_frame(on_page)
+    for start in range(0, len(on_page), _COLUMNS):
+        for column, row in zip(st.columns(_COLUMNS), on_page[start : start + _COLUMNS], strict=False):
             with column, frame.shown_errors():
                 st.image(thumbnail(project, row, opacity=opacity, frame=shape), width="stretch")
             part = _PARTS.get(split.assignments.get(row.name, ""), "")
