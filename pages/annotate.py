@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import streamlit as st
 
-from core.annotation.labels import IGNORE, LabelSet
+from core.annotation.labels import IGNORE
 from core.errors import UserError
 from core.images import ImageSize, encode_jpeg, shrink
 from core.project.index import SampleRow
@@ -18,7 +18,7 @@ from pages.ui.opened import drawing_of, image_of
 from pages.ui.picture_list import Choice, choose_picture
 from pages.ui.running_import import import_of
 from pages.ui.versions import show_versions
-from pages.ui.views import swatch
+from pages.ui.views import legend_row, show_legend_table
 from pages.ui.words import moment
 
 _ONLY_SHOWN: Final = 700  # pixels of the screen, where nothing can be drawn
@@ -77,39 +77,31 @@ def _show_picture(project: Project, choice: Choice) -> None:
 
 def _show_legend(row: SampleRow, settings: ProjectSettings) -> None:
     """Colour, objects and area of what is saved for this picture."""
-    entries = _legend(row, settings, settings.labels)
-    if not entries:
+    rows = _legend_rows(row, settings)
+    if rows:
+        show_legend_table(rows, objects="Shapes of the annotation.")
+    else:
         st.caption("Nothing is drawn on this picture yet.")
-        return
-    st.dataframe(
-        entries,
-        hide_index=True,
-        width="stretch",
-        column_config={
-            "": st.column_config.ImageColumn(width=32),
-            "Share": st.column_config.NumberColumn(format="%.2f %%"),
-            "Pixels": st.column_config.NumberColumn(format="localized"),
-        },
-    )
 
 
-def _legend(row: SampleRow, settings: ProjectSettings, labels: LabelSet) -> list[dict[str, Any]]:
-    entries: list[dict[str, Any]] = []
+def _legend_rows(row: SampleRow, settings: ProjectSettings) -> list[dict[str, Any]]:
+    labels = settings.labels
+    rows: list[dict[str, Any]] = []
     for class_id, pixels in sorted(row.pixels.items()):
         if class_id == 0:
             continue
         known = labels.labels[class_id] if class_id < len(labels) else None
-        entry: dict[str, Any] = {
-            "": swatch(hex_of(known.color) if known else "#808080"),
-            "Label": known.name if known else "not labelled" if class_id == labels.id_of(IGNORE) else f"{class_id}",
-            "Objects": row.objects.get(class_id, 0),
-            "Share": 100 * pixels / max(1, row.size.pixels),
-            "Pixels": pixels,
-        }
-        if settings.pixel_size is not None:
-            entry[f"Area in {settings.unit}²"] = pixels * settings.pixel_size**2
-        entries.append(entry)
-    return entries
+        rows.append(
+            legend_row(
+                known.name if known else "not labelled" if class_id == labels.id_of(IGNORE) else f"{class_id}",
+                hex_of(known.color) if known else "#808080",
+                pixels=pixels,
+                share=pixels / max(1, row.size.pixels),
+                objects=row.objects.get(class_id, 0),
+                settings=settings,
+            )
+        )
+    return rows
 
 
 frame.run(annotate_page, "Annotate")

@@ -113,12 +113,10 @@ def assign(names: list[str], split: Split, classes: Mapping[str, set[int]]) -> d
     missing = set().union(*shows.values()) - shown
     while order and len(val) < wanted and (has_training or len(order) > 1):
         room = wanted - len(val)
-        best = next((group for group in order if len(new[group]) <= room), None)
-        if best is None:
-            best = min(order, key=lambda group: len(new[group]))
-        elif missing:
-            fitting = (group for group in order if len(new[group]) <= room)
-            best = max(fitting, key=lambda group: len(shows[group] & missing))  # the first of equals
+        fitting = [group for group in order if len(new[group]) <= room] or [min(order, key=lambda g: len(new[g]))]
+        best = (
+            max(fitting, key=lambda group: len(shows[group] & missing)) if missing else fitting[0]
+        )  # the first of equals
         if len(new[best]) > room and val:
             break  # the smallest group is too large: a little less validation rather than much more
         order.remove(best)

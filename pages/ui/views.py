@@ -86,34 +86,47 @@ def show_legend(mask: Mask, labels: LabelSet, settings: ProjectSettings, *, key:
     if rows is None:
         rows = _legend_rows(mask, labels, settings)
         _legends.put(key, rows, 1)
+    show_legend_table(rows, objects="Connected regions, diagonal neighbours included.")
+
+
+def show_legend_table(rows: Sequence[dict[str, Any]], *, objects: str) -> None:
+    """Rows that `legend_row` made.  objects: what one object is, in words."""
     st.dataframe(
         rows,
         hide_index=True,
         width="stretch",
         column_config={
-            "": st.column_config.ImageColumn(width=40),
+            "": st.column_config.ImageColumn(width=32),
             "Share": st.column_config.NumberColumn(format="%.2f %%"),
             "Pixels": st.column_config.NumberColumn(format="localized"),
-            "Objects": st.column_config.TextColumn(
-                help="Connected regions, diagonal neighbours included.", alignment="right"
-            ),
+            "Objects": st.column_config.TextColumn(help=objects, alignment="right"),
         },
     )
 
 
+def legend_row(
+    name: str, color: str, *, pixels: int, share: float, objects: int | None, settings: ProjectSettings
+) -> dict[str, Any]:
+    """One label in the legend: its area also in the Project's unit where its pixel size is known.  share: 0 to 1."""
+    row: dict[str, Any] = {"": swatch(color), "Label": name, "Share": 100 * share, "Pixels": pixels}
+    if settings.pixel_size is not None:
+        row[f"Area in {settings.unit}²"] = pixels * settings.pixel_size**2
+    row["Objects"] = "" if objects is None else f"{objects:,}"
+    return row
+
+
 def _legend_rows(mask: Mask, labels: LabelSet, settings: ProjectSettings) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
-    for class_id, area in enumerate(class_areas(mask, labels)):
-        row: dict[str, Any] = {
-            "": swatch(hex_of(labels.labels[class_id].color)),
-            "Label": label_text(area["name"]),
-            "Share": 100 * area["share"],
-            "Pixels": area["pixels"],
-        }
-        if settings.pixel_size is not None:
-            row[f"Area in {settings.unit}²"] = area["pixels"] * settings.pixel_size**2
-        row["Objects"] = f"{count_objects(mask == class_id):,}" if class_id else ""
-        rows.append(row)
+    rows = [
+        legend_row(
+            label_text(area["name"]),
+            hex_of(labels.labels[class_id].color),
+            pixels=area["pixels"],
+            share=area["share"],
+            objects=count_objects(mask == class_id) if class_id else None,
+            settings=settings,
+        )
+        for class_id, area in enumerate(class_areas(mask, labels))
+    ]
     return rows[1:] + rows[:1]  # background last
 
 

@@ -1,7 +1,6 @@
 """The Annotate page: list, correct, save, history, and what happens when two people save."""
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,9 +18,8 @@ from core.project.home import create_project, projects_home
 from core.project.project import Project
 from core.project.sample import stamp_of
 from pages.ui.scribble import stroke_color
+from tests.pages.opening import Page, open_page
 from tests.samples import SIZE, box, picture
-
-SHELL = str(Path(__file__).resolve().parents[2] / "pages" / "ui" / "shell.py")
 
 
 class Canvas:
@@ -71,17 +69,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 
 @pytest.fixture
-def page(project: Project, canvas: Canvas) -> Callable[..., AppTest]:
-    def opened(**query: str) -> AppTest:
-        app = AppTest.from_file(SHELL, default_timeout=30)
-        for name, value in {"project": "Coins", **query}.items():
-            app.query_params[name] = value
-        app.run()
-        app.switch_page("../annotate.py").run()
-        assert not app.exception
-        return app
-
-    return opened
+def page(project: Project, canvas: Canvas) -> Page:
+    return lambda **query: open_page("annotate", **{"project": "Coins", **query})
 
 
 def button(app: AppTest, label: str) -> Any:
@@ -119,26 +108,26 @@ def eraser(project: Project) -> str:
     return stroke_color(project.settings.labels, 0)
 
 
-def test_the_first_picture_that_is_to_do_is_open_and_in_the_address(page: Callable[..., AppTest]) -> None:
+def test_the_first_picture_that_is_to_do_is_open_and_in_the_address(page: Page) -> None:
     app = page()
     assert shown(app) == "s0"
     assert app.radio(key="list-picture").value == "s0"
     assert len(app.radio(key="list-picture").options) == 14
 
 
-def test_the_address_opens_a_picture_and_the_page_of_the_list_that_has_it(page: Callable[..., AppTest]) -> None:
+def test_the_address_opens_a_picture_and_the_page_of_the_list_that_has_it(page: Page) -> None:
     app = page(sample="s17")
     assert app.radio(key="list-picture").value == "s17"
     assert "version" not in heading(app)
 
 
-def test_an_address_without_its_picture_says_so(page: Callable[..., AppTest]) -> None:
+def test_an_address_without_its_picture_says_so(page: Page) -> None:
     app = page(sample="gone")
     assert "There is no picture gone" in app.warning[0].value
     assert shown(app) == "s0"
 
 
-def test_next_and_previous_go_through_the_filtered_list(page: Callable[..., AppTest]) -> None:
+def test_next_and_previous_go_through_the_filtered_list(page: Page) -> None:
     app = page(sample="s2")
     click(app, "Next")
     assert shown(app) == "s3"
@@ -148,7 +137,7 @@ def test_next_and_previous_go_through_the_filtered_list(page: Callable[..., AppT
     assert shown(app) == "s2"  # s3 is done and not in the list
 
 
-def test_the_list_is_searched_and_chosen_from(page: Callable[..., AppTest]) -> None:
+def test_the_list_is_searched_and_chosen_from(page: Page) -> None:
     app = page()
     app.text_input(key="list-search").set_value("S1").run()
     assert len(app.radio(key="list-picture").options) == 11
@@ -158,9 +147,7 @@ def test_the_list_is_searched_and_chosen_from(page: Callable[..., AppTest]) -> N
     assert any("No picture fits" in caption.value for caption in app.caption)
 
 
-def test_a_picture_is_scribbled_from_nothing_and_saved(
-    project: Project, page: Callable[..., AppTest], canvas: Canvas
-) -> None:
+def test_a_picture_is_scribbled_from_nothing_and_saved(project: Project, page: Page, canvas: Canvas) -> None:
     app = page(sample="s0")
     canvas.draw(4, 5, coin(project))
     app.run()
@@ -172,7 +159,7 @@ def test_a_picture_is_scribbled_from_nothing_and_saved(
     assert not draft_path(project, "s0").exists()
 
 
-def test_save_and_next_opens_the_next_picture(project: Project, page: Callable[..., AppTest], canvas: Canvas) -> None:
+def test_save_and_next_opens_the_next_picture(project: Project, page: Page, canvas: Canvas) -> None:
     app = page(sample="s0")
     canvas.draw(4, 5, coin(project))
     app.run()
@@ -181,7 +168,7 @@ def test_save_and_next_opens_the_next_picture(project: Project, page: Callable[.
     assert pixels(project, "s0") == 1
 
 
-def test_a_picture_can_be_left_unfinished(project: Project, page: Callable[..., AppTest], canvas: Canvas) -> None:
+def test_a_picture_can_be_left_unfinished(project: Project, page: Page, canvas: Canvas) -> None:
     app = page(sample="s0")
     canvas.draw(4, 5, coin(project))
     app.run()
@@ -190,9 +177,7 @@ def test_a_picture_can_be_left_unfinished(project: Project, page: Callable[..., 
     assert "not finished" in heading(app)
 
 
-def test_shapes_that_were_not_touched_stay_as_they_are(
-    project: Project, page: Callable[..., AppTest], canvas: Canvas
-) -> None:
+def test_shapes_that_were_not_touched_stay_as_they_are(project: Project, page: Page, canvas: Canvas) -> None:
     app = page(sample="s3")
     canvas.draw(9, 12, coin(project))
     app.run()
@@ -204,9 +189,7 @@ def test_shapes_that_were_not_touched_stay_as_they_are(
     assert pixels(project, "s3") == 13
 
 
-def test_unsaved_strokes_are_there_again_in_a_new_session(
-    project: Project, page: Callable[..., AppTest], canvas: Canvas
-) -> None:
+def test_unsaved_strokes_are_there_again_in_a_new_session(project: Project, page: Page, canvas: Canvas) -> None:
     app = page(sample="s3")
     canvas.draw(2, 2, eraser(project))
     app.run()
@@ -217,7 +200,7 @@ def test_unsaved_strokes_are_there_again_in_a_new_session(
     assert pixels(project, "s3") == 11
 
 
-def test_strokes_can_be_undone_and_thrown_away(project: Project, page: Callable[..., AppTest], canvas: Canvas) -> None:
+def test_strokes_can_be_undone_and_thrown_away(project: Project, page: Page, canvas: Canvas) -> None:
     app = page(sample="s3")
     assert button(app, "Undo").disabled
     for row in (2, 3, 4):
@@ -232,7 +215,7 @@ def test_strokes_can_be_undone_and_thrown_away(project: Project, page: Callable[
     assert button(app, "Undo").disabled
 
 
-def test_a_change_of_zoom_keeps_the_strokes(tmp_path: Path, page: Callable[..., AppTest], canvas: Canvas) -> None:
+def test_a_change_of_zoom_keeps_the_strokes(tmp_path: Path, page: Page, canvas: Canvas) -> None:
     project = Project.open(projects_home() / "Coins")
     project.add_image(picture(99, ImageSize(300, 400)), filename="large.png")
     app = page(sample="large")
@@ -251,9 +234,7 @@ def test_a_change_of_zoom_keeps_the_strokes(tmp_path: Path, page: Callable[..., 
     assert mask[112:188, 150:250].any()  # from the part in the middle
 
 
-def test_the_background_is_not_made_again_while_strokes_are_drawn(
-    project: Project, page: Callable[..., AppTest], canvas: Canvas
-) -> None:
+def test_the_background_is_not_made_again_while_strokes_are_drawn(project: Project, page: Page, canvas: Canvas) -> None:
     app = page(sample="s3")
     before = canvas.shown["background_image"], canvas.shown["key"]
     canvas.draw(2, 2, eraser(project))
@@ -269,7 +250,7 @@ def test_the_background_is_not_made_again_while_strokes_are_drawn(
     [("Keep mine", True, False), ("Take theirs", False, True), ("Put my strokes on theirs", True, True)],
 )
 def test_of_two_versions_the_person_chooses_and_none_is_lost(
-    project: Project, page: Callable[..., AppTest], canvas: Canvas, way: str, mine: bool, theirs: bool
+    project: Project, page: Page, canvas: Canvas, way: str, mine: bool, theirs: bool
 ) -> None:
     app = page(sample="s3")
     canvas.draw(9, 12, coin(project))
@@ -289,7 +270,7 @@ def test_of_two_versions_the_person_chooses_and_none_is_lost(
     assert {path.stem for path in (project.history / "s3").glob("*.json")} >= {"1"}
 
 
-def test_an_earlier_version_comes_back(project: Project, page: Callable[..., AppTest]) -> None:
+def test_an_earlier_version_comes_back(project: Project, page: Page) -> None:
     project.save_annotation("s3", Annotation(size=SIZE), author="Bob")
     app = page(sample="s3")
     assert "version 2 by Bob" in heading(app)
@@ -298,7 +279,7 @@ def test_an_earlier_version_comes_back(project: Project, page: Callable[..., App
     assert "version 3 by Ann" in heading(app)
 
 
-def test_a_damaged_annotation_is_said_and_the_list_goes_on(project: Project, page: Callable[..., AppTest]) -> None:
+def test_a_damaged_annotation_is_said_and_the_list_goes_on(project: Project, page: Page) -> None:
     project.annotation_path("s5").write_text("{broken")
     app = page(sample="s5")
     assert "s5.json" in app.error[0].value
@@ -307,7 +288,7 @@ def test_a_damaged_annotation_is_said_and_the_list_goes_on(project: Project, pag
     assert not app.error
 
 
-def test_a_picture_that_cannot_be_read_is_said(project: Project, page: Callable[..., AppTest]) -> None:
+def test_a_picture_that_cannot_be_read_is_said(project: Project, page: Page) -> None:
     (project.images / "s5.png").write_bytes(b"no picture")
     app = page(sample="s5")
     assert "s5.png" in app.error[0].value
@@ -315,27 +296,27 @@ def test_a_picture_that_cannot_be_read_is_said(project: Project, page: Callable[
     assert shown(app) == "s4"
 
 
-def test_a_picture_of_another_size_than_its_annotation_says_so(project: Project, page: Callable[..., AppTest]) -> None:
+def test_a_picture_of_another_size_than_its_annotation_says_so(project: Project, page: Page) -> None:
     project.save_annotation("s5", box(size=ImageSize(30, 40)), author="Ann")
     assert "for a picture of 40 x 30" in page(sample="s5").error[0].value
 
 
-def test_a_label_of_another_project_is_named(project: Project, page: Callable[..., AppTest]) -> None:
+def test_a_label_of_another_project_is_named(project: Project, page: Page) -> None:
     project.save_annotation("s5", box("spoon"), author="Ann")
     assert "spoon" in page(sample="s5").info[0].value
 
 
-def test_a_project_without_pictures_says_what_to_do(tmp_path: Path, page: Callable[..., AppTest]) -> None:
+def test_a_project_without_pictures_says_what_to_do(tmp_path: Path, page: Page) -> None:
     create_project("Bare", preset="general", labels=LabelSet.of(["coin"]))
     assert "no picture yet" in page(project="Bare").info[0].value
 
 
-def test_a_project_without_labels_says_what_to_do(page: Callable[..., AppTest]) -> None:
+def test_a_project_without_labels_says_what_to_do(page: Page) -> None:
     create_project("Bare", preset="general", labels=LabelSet.of([])).add_image(picture(1), filename="a.png")
     assert "Without labels" in page(project="Bare").info[0].value
 
 
-def test_a_damaged_draft_can_be_thrown_away(project: Project, page: Callable[..., AppTest]) -> None:
+def test_a_damaged_draft_can_be_thrown_away(project: Project, page: Page) -> None:
     path = draft_path(project, "s5")
     path.parent.mkdir()
     path.write_text("{")

@@ -1,6 +1,5 @@
 """The Data set page: pictures with their masks, balance, problems."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,9 +9,8 @@ from core.annotation.labels import LabelSet
 from core.annotation.shapes import Annotation
 from core.project.home import create_project, projects_home
 from core.project.project import Project
+from tests.pages.opening import Page, open_page
 from tests.samples import SIZE, box, picture
-
-SHELL = str(Path(__file__).resolve().parents[2] / "pages" / "ui" / "shell.py")
 
 
 @pytest.fixture
@@ -24,19 +22,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 
 @pytest.fixture
-def page(project: Project) -> Callable[..., AppTest]:
-    def opened(tab: str = "") -> AppTest:
-        app = AppTest.from_file(SHELL, default_timeout=20)
-        app.query_params["project"] = "Coins"
-        app.run()
-        app.switch_page("../dataset.py")
-        if tab:
-            app.query_params["data-tab"] = tab
-        app.run()
-        assert not app.exception
-        return app
-
-    return opened
+def page(project: Project) -> Page:
+    return lambda **query: open_page("dataset", project="Coins", **query)
 
 
 def _shown(app: AppTest) -> int:
@@ -44,11 +31,11 @@ def _shown(app: AppTest) -> int:
     return sum(caption.value in ("to do", "done") for caption in app.caption)
 
 
-def test_an_empty_project_says_where_pictures_come_in(page: Callable[..., AppTest]) -> None:
+def test_an_empty_project_says_where_pictures_come_in(page: Page) -> None:
     assert "no pictures yet" in page().info[0].value
 
 
-def test_pictures_are_counted_filtered_and_paged(project: Project, page: Callable[..., AppTest]) -> None:
+def test_pictures_are_counted_filtered_and_paged(project: Project, page: Page) -> None:
     with project.bulk():
         for i in range(30):
             project.add_image(picture(i), filename=f"s{i}.png")
@@ -63,16 +50,16 @@ def test_pictures_are_counted_filtered_and_paged(project: Project, page: Callabl
     assert _shown(app) == 11
 
 
-def test_the_balance_has_a_tab_with_an_address(project: Project, page: Callable[..., AppTest]) -> None:
+def test_the_balance_has_a_tab_with_an_address(project: Project, page: Page) -> None:
     project.add_image(picture(1), filename="a.png")
     project.save_annotation("a", box("cup"), author="Ann")
     assert not any("Background is" in caption.value for caption in page().caption)
-    assert any("Background is" in caption.value for caption in page(tab="Balance and sizes").caption)
+    assert any("Background is" in caption.value for caption in page(**{"data-tab": "Balance and sizes"}).caption)
 
 
-def test_problems_are_told_in_plain_words(project: Project, page: Callable[..., AppTest]) -> None:
+def test_problems_are_told_in_plain_words(project: Project, page: Page) -> None:
     project.add_image(picture(1), filename="a.png")
     project.add_image(picture(2), filename="b.png")
     project.save_annotation("a", Annotation(size=SIZE), author="Ann")
-    labels = [expander.label for expander in page(tab="Problems").expander]
+    labels = [expander.label for expander in page(**{"data-tab": "Problems"}).expander]
     assert labels == ["Nothing is marked: 1 picture", "No annotation yet: 1 picture"]

@@ -4,7 +4,7 @@ import hashlib
 import io
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -33,11 +33,10 @@ from pages.ui.pictures import Picture
 from pages.ui.scribble import Zoom, stroke_color, view_of
 from pages.ui.truth import read_truth
 from pages.ui.zoom import mask_part, picture_part
+from tests.pages.opening import Page, open_page
 from tests.samples import SIZE, box, picture
 
-SHELL = str(Path(__file__).resolve().parents[2] / "pages" / "ui" / "shell.py")
 LABELS = LabelSet.of(["coin", "cup"])
-Page = Callable[..., AppTest]
 
 
 @pytest.fixture
@@ -71,16 +70,7 @@ def model(project: Project) -> Path:
 
 @pytest.fixture
 def page(project: Project) -> Page:
-    def opened(**query: str) -> AppTest:
-        app = AppTest.from_file(SHELL, default_timeout=90)
-        for name, value in {"project": "Coins", **query}.items():
-            app.query_params[name] = value
-        app.run()
-        app.switch_page("../predict.py").run()
-        assert not app.exception
-        return app
-
-    return opened
+    return lambda **query: open_page("predict", seconds=90, **{"project": "Coins", **query})
 
 
 def upload(app: AppTest, *files: tuple[str, bytes], key: str = "predict-upload") -> None:

@@ -3,14 +3,12 @@
 from pathlib import Path
 
 import pytest
-from streamlit.testing.v1 import AppTest
 
 from core.annotation.labels import LabelSet
 from core.project.home import create_project, projects_home
 from core.project.project import Project
+from tests.pages.opening import open_page
 from tests.samples import picture
-
-SHELL = str(Path(__file__).resolve().parents[2] / "pages" / "ui" / "shell.py")
 
 
 @pytest.fixture(autouse=True)
@@ -22,23 +20,14 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return projects_home()
 
 
-def _page(**query: str) -> AppTest:
-    app = AppTest.from_file(SHELL, default_timeout=20)
-    for key, value in query.items():
-        app.query_params[key] = value
-    app.run()
-    assert not app.exception
-    return app
-
-
 def test_without_a_project_the_page_says_what_to_do() -> None:
-    app = _page()
+    app = open_page("projects")
     assert "There is no project yet" in app.info[0].value
     assert app.button[0].disabled  # no name yet
 
 
 def test_a_new_project_is_made_and_open() -> None:
-    app = _page()
+    app = open_page("projects")
     app.text_input(key="new-name").set_value("Cracks in concrete")
     app.text_area(key="new-labels").set_value("crack\nrust")
     app.run()
@@ -52,14 +41,14 @@ def test_a_new_project_is_made_and_open() -> None:
 def test_a_new_visit_opens_the_project_that_was_open_last() -> None:
     for name in ("A", "B"):
         create_project(name, preset="general", labels=LabelSet.of(["road"]))
-    assert _page().query_params["project"] == "A"
-    _page(project="B")
-    assert _page().query_params["project"] == "B"
+    assert open_page("projects").query_params["project"] == "A"
+    open_page("projects", project="B")
+    assert open_page("projects").query_params["project"] == "B"
 
 
 def test_a_taken_name_is_refused_in_words() -> None:
     create_project("Town", preset="general", labels=LabelSet.of(["road"]))
-    app = _page(project="Town")
+    app = open_page("projects", project="Town")
     app.text_input(key="new-name").set_value("Town").run()
     next(button for button in app.button if button.label == "Make the project").click().run()
     assert "already holds a project" in app.error[0].value
@@ -70,7 +59,7 @@ def test_an_import_from_a_folder_ends_with_a_report(tmp_path: Path) -> None:
     (tmp_path / "pictures/a.png").write_bytes(picture(1))
     (tmp_path / "pictures/broken.png").write_bytes(b"garbage")
     project = create_project("Town", preset="general", labels=LabelSet.of(["road"]))
-    app = _page(project="Town")
+    app = open_page("projects", project="Town")
     app.button_group[0].set_value("path").run()
     next(field for field in app.text_input if field.label.startswith("Folder, zip")).set_value(
         str(tmp_path / "pictures")
@@ -84,5 +73,5 @@ def test_an_import_from_a_folder_ends_with_a_report(tmp_path: Path) -> None:
 
 
 def test_a_link_to_a_project_that_is_gone_says_so() -> None:
-    app = _page(project="gone")
+    app = open_page("projects", project="gone")
     assert "There is no project" in app.error[0].value

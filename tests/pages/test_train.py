@@ -1,7 +1,6 @@
 """The Train page: what will be learned, the start, a running Run, what came of one, and what can be done with it."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +17,8 @@ from core.training.run import Run, create_run, list_runs, stop_requested
 from core.training.status import process_of
 from pages.ui import run_view
 from pages.ui.words import duration
+from tests.pages.opening import SHELL, Page, open_page
 from tests.samples import box, picture
-
-SHELL = str(Path(__file__).resolve().parents[2] / "pages" / "ui" / "shell.py")
-Page = Callable[..., AppTest]
 
 
 @pytest.fixture
@@ -43,16 +40,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 @pytest.fixture
 def page(project: Project) -> Page:
-    def opened(**query: str) -> AppTest:
-        app = AppTest.from_file(SHELL, default_timeout=30)
-        for name, value in {"project": "Coins", **query}.items():
-            app.query_params[name] = value
-        app.run()
-        app.switch_page("../train.py").run()
-        assert not app.exception
-        return app
-
-    return opened
+    return lambda **query: open_page("train", **{"project": "Coins", **query})
 
 
 def texts(app: AppTest) -> str:
