@@ -28,10 +28,15 @@ def test_threads_sleep_while_they_wait_unless_a_person_says_otherwise(monkeypatc
     assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
 
 
+def test_giving_way_needs_no_autogroups() -> None:
+    code = "import os; from core.networks.runtime import give_way; give_way(); print(os.nice(0))"
+    assert int(subprocess.check_output([sys.executable, "-c", code], text=True)) >= runtime.NICENESS
+
+
 @pytest.mark.parametrize("own_session", [True, False])
 def test_a_process_gives_way_and_takes_nobody_with_it(own_session: bool) -> None:
     group = Path("/proc/self/autogroup")
-    if not group.exists():
+    if not group.exists() or not group.read_text():  # empty: another controller schedules this process (cgroups)
         pytest.skip("no autogroups on this system")
     before = group.read_text().split()[-1]
     code = (
