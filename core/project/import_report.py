@@ -10,6 +10,7 @@ from core.formats.note import Note, NoteKind
 # In this order they are told: what needs the person first.
 _ORDER: Final[tuple[NoteKind, ...]] = (
     "error",
+    "lost",
     "unmatched",
     "ignored",
     "clipped",
