@@ -1,7 +1,7 @@
 """Regions to outlines along the edges of their pixels: exact, holes kept (FORMATS 22).
 
-The points are pixel corners: the outline of the pixel (0, 0) alone is (0, 0), (1, 0), (1, 1), (0, 1). Filled by the rule
-"pixels whose centre lies inside, even-odd", the rings of a Region give the Region back.
+The points are pixel corners: the outline of the pixel (0, 0) alone is (0, 0), (1, 0), (1, 1), (0, 1). Filled by
+the rule "pixels whose centre lies inside, even-odd", the rings of a Region give the Region back.
 """
 
 from typing import NamedTuple
