@@ -18,9 +18,9 @@ def annotate_page(project: Project) -> None:
     if rows:
         with below:
             _show_editor(project, {row.name for row in rows})
-    with above if unread or not rows else below:  # in the way only while it matters
-        with st.expander("Import pictures and labels", icon=":material/upload:", expanded=unread or not rows):
-            import_form(project)
+    place = above if unread or not rows else below  # in the way only while it matters
+    with place, st.expander("Import pictures and labels", icon=":material/upload:", expanded=unread or not rows):
+        import_form(project)
     if not rows:
         st.info("This project has no picture yet. Import some above; labels that you already have come in with them.")
 

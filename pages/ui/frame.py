@@ -73,7 +73,6 @@ def open_named(name: str) -> None:
     if session.PROJECT.get() != name:
         remember_opened(project_folder(name))
     if session.PROJECT.get() not in (name, None):
-        session.SAMPLE.clear()
         for key in [key for key in st.query_params if key != "project"]:
             del st.query_params[key]
     session.PROJECT.set(name)

@@ -4,8 +4,8 @@ import getpass
 
 
 def author() -> str:
-    """The name that saves are signed with: that of the account on this machine."""
+    """Who saves: the name of the account that the app runs under."""
     try:
         return getpass.getuser()
-    except OSError:  # a container without users
-        return "person"
+    except (OSError, KeyError):  # an account without a name, as in some containers
+        return "someone"

@@ -25,9 +25,7 @@ class Key(Generic[T]):
 
 
 PROJECT: Final = Key[str | None]("project", None)  # folder name of the open Project
-SAMPLE: Final = Key[str | None]("sample", None)  # the picture that Annotate shows
 UPLOADS: Final = Key[int]("uploads", 0)  # counts up to give the uploader a new key, which empties it
 SAVED: Final = Key[str]("saved", "")  # what the last save said
 SCRIBBLES: Final = Key[Any]("scribbles", None)  # the strokes on the screen; the draft on disk has them, too
-LIST_PAGE: Final = Key[int | None]("list_page", None)  # of Annotate's list; None: the one with the open picture
 OPACITY: Final = Key[int]("opacity", 50)  # of masks over pictures, percent

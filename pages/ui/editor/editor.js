@@ -53,6 +53,7 @@ export class Editor {
     await this.loadProject();
     if (!this.samples.length) return;
     const wanted = this.samples.find((one) => one.name === sample)
+      ?? this.samples.find((one) => one.name === this.habits.last?.[this.project])
       ?? this.samples.find((one) => one.state === 'todo' || one.state === 'doing') ?? this.samples[0];
     await this.open(wanted.name);
     this.setTool(this.tools[this.habits.tool] ? this.habits.tool : 'select');
@@ -147,6 +148,7 @@ export class Editor {
     url.searchParams.set('project', this.project);
     url.searchParams.set('sample', this.sample);
     history.replaceState(history.state, '', url);
+    this.keep({ last: { ...this.habits.last, [this.project]: this.sample } });
   }
 
   // --------------------------------------------------------------------------------------------------- selection

@@ -1,8 +1,8 @@
 """The editor in the page: the only place that knows the browser component.
 
 The JavaScript lies beside this file and is served as it is, by a route of its own, under an address that changes with
-its content: a browser keeps it until it changes. Pictures, shapes and strokes go over core/serving's routes, not through
-Streamlit; the component only learns which Project and picture to show.
+its content: a browser keeps it until it changes. Pictures, shapes and strokes go over core/serving's routes, not
+through Streamlit; the component only learns which Project and picture to show.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ export default async function (component) {
 class _EditorFiles(StaticFiles):
     """Only scripts: not this Python file. They may be kept for good, since their address changes with them."""
 
-    async def get_response(self, path: str, scope: dict) -> object:  # type: ignore[override,type-arg]
+    async def get_response(self, path: str, scope: dict) -> object:  # type: ignore[override]
         answer = await super().get_response(path if path.endswith(".js") else "-", scope)
         answer.headers["Cache-Control"] = "public, max-age=31536000, immutable"
         return answer
@@ -44,9 +44,7 @@ def show_editor(project: str, *, sample: str | None, author: str, stamp: str) ->
 
     project: its folder's name.  sample: the picture to begin with.  stamp: when it changes, the list is read anew.
     """
-    _component()(
-        key=f"editor-{project}", data={"project": project, "sample": sample, "author": author, "stamp": stamp}
-    )
+    _component()(key=f"editor-{project}", data={"project": project, "sample": sample, "author": author, "stamp": stamp})
 
 
 def _component() -> "st.components.v2.types.ComponentRenderer":
