@@ -288,43 +288,62 @@ export class Bitmap {
     }
   }
 
+  /**
+   * The edges of one tile's pixels, as long lines. Each tile draws the upper and left sides of its pixels, and the far
+   * ones only where no tile follows. Rows that are as the one above cost next to nothing: most are.
+   */
   _edges(tile, x0, y0) {
     const path = new Path2D();
     const bits = tile.bits;
-    if (bits !== FULL || this._hasOpenSide(x0, y0)) {
-      for (let y = 0; y <= TILE; y++) {
-        // the lower side of the last row is drawn here only where the tile below does not exist
-        if (y === TILE && this.tiles.has((((y0 + TILE) / TILE) | 0) * this.across + ((x0 / TILE) | 0))) break;
-        let begin = -1;
-        for (let x = 0; x <= TILE; x++) {
-          const above = x === TILE ? 0 : y > 0 ? bits[(y - 1) * TILE + x] : this.get(x0 + x, y0 - 1);
-          const here = x === TILE ? 0 : y < TILE ? bits[y * TILE + x] : 0;
-          if (x < TILE && above !== here) {
-            if (begin < 0) begin = x;
-          } else if (begin >= 0) {
-            path.moveTo(x0 + begin, y0 + y);
-            path.lineTo(x0 + x, y0 + y);
-            begin = -1;
-          }
+    if (bits === FULL && !this._hasOpenSide(x0, y0)) return path;
+    const words = new Uint32Array(bits.buffer);
+    const [column, row] = [x0 / TILE, y0 / TILE];
+    const last = [this.tiles.has(row * this.across + column + 1) ? TILE : TILE + 1, // how many lines are ours
+      this.tiles.has((row + 1) * this.across + column) ? TILE : TILE + 1];
+    const open = new Int32Array(TILE + 1).fill(-1); // where the vertical line at x began
+    const close = (x, y) => {
+      path.moveTo(x0 + x, y0 + open[x]);
+      path.lineTo(x0 + x, y0 + y);
+      open[x] = -1;
+    };
+    for (let y = 0; y < last[1]; y++) {
+      const base = y * TILE;
+      if (y > 0 && y < TILE && sameRow(words, base / 4)) {
+        this._leftEdge(bits[base], x0, y0, y, open, close);
+        continue;
+      }
+      let begin = -1;
+      for (let x = 0; x < TILE; x++) {
+        const above = y > 0 ? bits[base - TILE + x] : this.get(x0 + x, y0 - 1);
+        const here = y < TILE ? bits[base + x] : 0;
+        if (above !== here) {
+          if (begin < 0) begin = x;
+        } else if (begin >= 0) {
+          path.moveTo(x0 + begin, y0 + y);
+          path.lineTo(x0 + x, y0 + y);
+          begin = -1;
         }
       }
-      for (let x = 0; x <= TILE; x++) {
-        if (x === TILE && this.tiles.has(((y0 / TILE) | 0) * this.across + (((x0 + TILE) / TILE) | 0))) break;
-        let begin = -1;
-        for (let y = 0; y <= TILE; y++) {
-          const before = y === TILE ? 0 : x > 0 ? bits[y * TILE + x - 1] : this.get(x0 - 1, y0 + y);
-          const here = y === TILE ? 0 : x < TILE ? bits[y * TILE + x] : 0;
-          if (y < TILE && before !== here) {
-            if (begin < 0) begin = y;
-          } else if (begin >= 0) {
-            path.moveTo(x0 + x, y0 + begin);
-            path.lineTo(x0 + x, y0 + y);
-            begin = -1;
-          }
-        }
+      if (begin >= 0) {
+        path.moveTo(x0 + begin, y0 + y);
+        path.lineTo(x0 + TILE, y0 + y);
+      }
+      if (y === TILE) break;
+      this._leftEdge(bits[base], x0, y0, y, open, close);
+      for (let x = 1; x < last[0]; x++) {
+        const differs = bits[base + x - 1] !== (x < TILE ? bits[base + x] : 0);
+        if (differs && open[x] < 0) open[x] = y;
+        else if (!differs && open[x] >= 0) close(x, y);
       }
     }
+    for (let x = 0; x <= TILE; x++) if (open[x] >= 0) close(x, TILE);
     return path;
+  }
+
+  _leftEdge(here, x0, y0, y, open, close) {
+    const differs = here !== this.get(x0 - 1, y0 + y);
+    if (differs && open[0] < 0) open[0] = y;
+    else if (!differs && open[0] >= 0) close(0, y);
   }
 
   _hasOpenSide(x0, y0) {
@@ -332,6 +351,12 @@ export class Bitmap {
     const full = (c, r) => this.tiles.get(r * this.across + c)?.bits === FULL;
     return !(full(column - 1, row) && full(column + 1, row) && full(column, row - 1) && full(column, row + 1));
   }
+}
+
+/** Whether the row of a tile that begins at `word` is as the one above it. */
+function sameRow(words, word) {
+  for (let i = word; i < word + TILE / 4; i++) if (words[i] !== words[i - TILE / 4]) return false;
+  return true;
 }
 
 /** Count a tile's pixels and find their extent; kept until the tile changes. */

@@ -4,6 +4,7 @@
 // the server has answered the last one, which it does when the change is on disk.
 
 import { ask, Refused, samplePath } from './api.js';
+import { unionBox } from './bitmap.js';
 import { changed, fromWire, toWire } from './shapes.js';
 
 const RETRY = [500, 1000, 2000, 4000, 8000]; // milliseconds
@@ -20,6 +21,7 @@ export class AnnotationDocument extends EventTarget {
     this.queue = []; // changes that the server has not confirmed
     this.status = 'loading'; // loading, saved, saving, offline, conflict, failed, closed
     this.sending = null;
+    this.unsure = false; // whether the server has the first change of the queue already
     this.blocked = 0; // while the server computes something that changes the list, nothing else may
   }
 
@@ -56,7 +58,7 @@ export class AnnotationDocument extends EventTarget {
     if (first.base !== this.head.version && !pending.some((item) => item.base === this.head.version)) {
       if (first.base === this.head.version - 1) { // the server may have it; it knows by the id
         this.queue = pending;
-        this.lost = true;
+        this.unsure = true;
         return;
       }
       this.queue = pending;
@@ -95,12 +97,12 @@ export class AnnotationDocument extends EventTarget {
   /** Pixels of masks that were painted already: [[index, box], ...]. */
   painted(what, parts) {
     const edits = parts.map(([at, box]) => ({ kind: 'paint', at, box, rle: this.shapes[at].mask.runs(box) }));
-    this._push(what, edits);
+    this._push(what, edits, parts.reduce((box, [, part]) => unionBox(box, part), null));
   }
 
-  _push(what, edits) {
+  _push(what, edits, box = undefined) {
     this._enqueue('changes', { what, edits });
-    this._changed();
+    this._changed(box);
   }
 
   /** What the server works out: union, holes, polygons. Resolves when it is here. */
@@ -119,12 +121,12 @@ export class AnnotationDocument extends EventTarget {
   /** Something whose answer changes the list: nothing else may be drawn until it is here. */
   _ordered(route, body) {
     this.blocked += 1;
-    this._changed();
+    this._changed(null);
     return new Promise((resolve, reject) => {
       this._enqueue(route, body, { resolve, reject });
     }).finally(() => {
       this.blocked -= 1;
-      this._changed();
+      this._changed(null);
     });
   }
 
@@ -165,12 +167,13 @@ export class AnnotationDocument extends EventTarget {
       this.savedIn = performance.now() - item.drawn;
       for (const [i, rest] of this.queue.entries()) rest.base = answer.version + i;
       this._takeHead(answer);
-      if (this.lost) { // what it was about was drawn before a reload: read what the server made of it
-        this.lost = false;
+      if (this.unsure) { // what it was about was drawn before a reload: read what the server made of it
+        this.unsure = false;
         this._take(await ask(`${this.path}/document`));
         for (const rest of this.queue) this._applyEdits(rest.body.edits ?? []);
-      } else if (answer.splices.length) {
+      } else {
         this._applyEdits(answer.splices.map((splice) => ({ kind: 'splice', ...splice })));
+        this._changed(answer.splices.length ? undefined : null);
       }
       item.waiting?.resolve(answer);
     } catch (error) {
@@ -179,7 +182,6 @@ export class AnnotationDocument extends EventTarget {
       this.sending = null;
     }
     this._writePending();
-    this._changed();
     if (this.queue.length && !this.conflictWith && this.status !== 'offline') this._send();
     else if (!this.queue.length && this.status !== 'failed') this._say('saved');
   }
@@ -278,7 +280,8 @@ export class AnnotationDocument extends EventTarget {
     this.dispatchEvent(new Event('status'));
   }
 
-  _changed() {
-    this.dispatchEvent(new Event('change'));
+  /** @param {?number[]} box where shapes changed; undefined: anywhere, null: nowhere, only what can be undone */
+  _changed(box = undefined) {
+    this.dispatchEvent(new CustomEvent('change', { detail: { box } }));
   }
 }

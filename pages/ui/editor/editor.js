@@ -14,6 +14,7 @@ import { View } from './view.js';
 
 const BLINK = 500; // milliseconds
 const LOOK_AGAIN = 15000; // milliseconds between questions whether somebody else saved
+const NOTHING = new Set();
 const MODES = ['fill', 'outline', 'curtain', 'blink'];
 const KEPT = 'maskloop:editor'; // in the browser's store: habits, nothing that was drawn
 const NUDGES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
@@ -95,7 +96,7 @@ export class Editor {
     this.suggestions = [];
     this.previewed.clear();
     this.panels.showOpening(name);
-    doc.addEventListener('change', () => { if (doc === this.doc) this._shapesChanged(); });
+    doc.addEventListener('change', ({ detail }) => { if (doc === this.doc) this._shapesChanged(detail.box); });
     doc.addEventListener('status', () => { if (doc === this.doc) this._statusChanged(); });
     doc.addEventListener('refused', ({ detail }) => this.tell(`${detail.message} ${detail.hint}`));
     doc.addEventListener('renewed', ({ detail }) => this.tell(`${detail.author} saved this picture meanwhile; this is theirs.`));
@@ -451,7 +452,7 @@ export class Editor {
   touch() { this.redraw('live'); }
 
   redraw(layer = null) {
-    if (layer === null) this.stale = { picture: true, shapes: true, live: true, box: null };
+    if (layer === null) Object.assign(this.stale, { picture: true, shapes: true, live: true, box: null });
     else {
       this.stale[layer] = true;
       if (layer === 'shapes') { this.stale.box = null; this.stale.live = true; }
@@ -480,12 +481,14 @@ export class Editor {
   _draw() {
     const { painter, panels, stale, view } = this;
     this.stale = { picture: false, shapes: false, live: false, box: null };
+    if (stale.list) panels.showShapes();
     if (stale.picture) {
       this.picture.draw(panels.contexts.picture, view);
       panels.showZoom();
     }
     const shapes = panels.showsState ?? this.doc.shapes;
-    const how = { hidden: this.hidden, selected: this.selected };
+    // while pixels are painted their outline would only be made again and again
+    const how = { hidden: this.hidden, selected: this.tool.brush && this.tool.busy ? NOTHING : this.selected };
     if (stale.shapes) painter.drawAll(panels.contexts.shapes, shapes, this.look, how);
     else if (stale.box) painter.drawAll(panels.contexts.shapes, shapes, this.look, how, stale.box);
     if (stale.live || stale.shapes || stale.box) this._drawLive(panels.contexts.live);
@@ -508,12 +511,14 @@ export class Editor {
     return (shape.found ??= shape.mask ? [] : findings(toWire(shape), this.size, this.preset));
   }
 
-  _shapesChanged() {
+  /** @param {?number[]} box the part of the picture where shapes changed; undefined: anywhere, null: nowhere */
+  _shapesChanged(box) {
     const ids = new Set(this.doc.shapes.map((shape) => shape.id));
     for (const id of this.selected) if (!ids.has(id)) this.selected.delete(id);
     this.root.dataset.shapes = this.doc.shapes.length;
-    this.panels.showShapes();
-    this.redraw('shapes');
+    this.stale.list = true;
+    if (box) this.redrawShapes(box);
+    else this.redraw(box === null ? 'live' : 'shapes');
   }
 
   _statusChanged() {
