@@ -7,23 +7,17 @@ Streamlit has stopped working on it. The Run trains on the sample pictures with 
 """
 
 import argparse
-import os
 import re
-import shutil
-import socket
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-import urllib.request
 from pathlib import Path
 
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
+from benchmarks._app import chromium, running_app
 from benchmarks.many_pictures import make_project
 
-ROOT = Path(__file__).resolve().parents[1]
 TITLES = {"": "Projects", "annotate": "Annotate", "dataset": "Data set", "train": "Train", "predict": "Predict"}
 _ROUNDS = 5
 _SAMPLE = "Sample 1 - town from above"
@@ -37,31 +31,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         home = Path(folder)
         make_project(home / "many", count)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        address = f"http://127.0.0.1:{port}"
-        started = time.perf_counter()
-        server = subprocess.Popen(
-            [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless=true", f"--server.port={port}"],
-            cwd=ROOT,
-            env={**os.environ, "MASKLOOP_HOME": folder, "OMP_WAIT_POLICY": "PASSIVE"},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            _wait(f"{address}/healthz")
-            print(f"server answers after {time.perf_counter() - started:.1f} s\n")
-            _measure(address, count)
-        finally:
-            server.terminate()
-            server.wait(30)
+        with running_app(home) as app:
+            print(f"server answers after {app.seconds:.1f} s\n")
+            _measure(app.address, count)
 
 
 def _measure(address: str, count: int) -> None:
-    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+    with chromium() as browser:
         page = browser.new_page(viewport={"width": 1400, "height": 1000})
         page.goto(address)  # makes the sample projects
         _settled(page, "Projects")
@@ -78,7 +54,6 @@ def _measure(address: str, count: int) -> None:
         for name, seconds in training.items():
             before, beside = statistics.median(idle[name]), statistics.median(seconds)
             print(f"| {name} | {before:.2f} | {beside:.2f} | {max(seconds):.2f} |")
-        browser.close()
 
 
 def _start_training(page: Page, address: str) -> None:
@@ -102,12 +77,13 @@ def _clicks(page: Page, address: str) -> dict[str, list[float]]:
             waits.setdefault(f"to the page {title}", []).append(time.perf_counter() - started)
     _open(page, f"{address}/annotate?project={_SAMPLE}", "Annotate")
     for _ in range(_ROUNDS):
-        before = page.url
+        editor = page.locator(".maskloop-editor[data-status=saved]")
+        editor.wait_for()
+        before = editor.get_attribute("data-sample")
         started = time.perf_counter()
-        page.locator(".st-key-step-Next button").click()
-        page.wait_for_function("before => location.href !== before", arg=before, polling=10)
+        page.keyboard.press("ArrowRight")
+        page.locator(f".maskloop-editor[data-status=saved]:not([data-sample='{before}'])").wait_for()
         waits.setdefault("next picture on Annotate", []).append(time.perf_counter() - started)
-        _settled(page, "Annotate")
     return waits
 
 
@@ -128,15 +104,6 @@ def _settled(page: Page, title: str) -> float:
         polling=20,
     )
     return time.perf_counter()
-
-
-def _wait(url: str) -> None:
-    while True:
-        try:
-            with urllib.request.urlopen(url, timeout=5):
-                return
-        except OSError:
-            time.sleep(0.02)
 
 
 if __name__ == "__main__":

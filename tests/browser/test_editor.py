@@ -1,0 +1,258 @@
+"""The editor in a real browser: draw, edit, undo, reload, and find everything; on disk before it says so."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from core.annotation.labels import IGNORE, LabelSet
+from core.annotation.raster import shape_to_region
+from core.annotation.shapes import Annotation, Circle, MaskShape, Polygon, Rectangle
+from core.images import ImageSize, encode_png
+from core.project.project import Project
+from core.project.sample import stamp_of
+from tests.browser.conftest import PATIENCE
+from tests.browser.editing import EditorOnScreen
+
+pytestmark = pytest.mark.browser
+expect.set_options(timeout=PATIENCE)
+
+SIZE = ImageSize(200, 300)
+SQUARE = ((100.0, 50.0), (200.0, 50.0), (200.0, 150.0), (100.0, 150.0))
+
+
+@pytest.fixture
+def project(home: Path, request: pytest.FixtureRequest) -> Project:
+    """A Project of its own for each test: three pictures, two labels, a square drawn on the second."""
+    made = Project.create(home / f"e-{request.node.name}"[:60], name="Edit", labels=LabelSet.of(["house", "tree"]))
+    rng = np.random.default_rng(0)
+    for name in "abc":
+        pixels = rng.integers(0, 255, (*SIZE, 3), dtype=np.uint8)
+        made.add_image(encode_png(pixels), filename=f"{name}.png")
+    square = Polygon(label="house", points_xy=SQUARE)
+    made.save_annotation("b", Annotation(size=SIZE, shapes=(square,)), author="Ann", state="doing")
+    return made
+
+
+@pytest.fixture
+def editor(page: Page, address: str, project: Project) -> EditorOnScreen:
+    return EditorOnScreen(page, f"{address}/annotate?project={project.folder.name}&sample=a")
+
+
+def on_disk(project: Project, name: str = "a") -> Annotation:
+    found = project.read_annotation(name)
+    assert found is not None
+    return found
+
+
+def test_draw_edit_undo_reload_and_find_everything(editor: EditorOnScreen, project: Project) -> None:
+    editor.key("w")
+    for place in ((20, 20), (80, 20), (80, 80), (20, 80)):
+        editor.click(place)
+    editor.key("Enter")
+    editor.wait_for(shapes=1)
+    assert isinstance(on_disk(project).shapes[0], Polygon)
+
+    editor.key("v")
+    editor.drag((80, 80), (95, 90))  # a point
+    editor.wait_for(version=2)
+    (polygon,) = on_disk(project).shapes
+    np.testing.assert_allclose(polygon.points_xy[2], (95, 90), atol=0.7)
+
+    editor.click((50, 20))  # a point on an edge
+    editor.wait_for(version=3)
+    assert len(on_disk(project).shapes[0].points_xy) == 5
+
+    editor.key("b")
+    editor.key("2")
+    editor.drag((150, 100), (220, 110), (200, 160))
+    editor.wait_for(shapes=2)
+    before = editor.shapes()
+    mask = on_disk(project).shapes[1]
+    assert isinstance(mask, MaskShape)
+    assert mask.label == "tree"
+    assert int(mask.region.sum()) == before[1]["area"] > 500
+
+    editor.key("e")
+    editor.drag((180, 104), (190, 106))
+    editor.wait_for(version=5)
+    erased = editor.shapes()[1]["area"]
+    assert erased < before[1]["area"]
+    assert int(shape_to_region(on_disk(project).shapes[1], SIZE).sum()) == erased
+
+    editor.key("Control+z")
+    editor.wait_for(version=6)
+    assert editor.shapes() == before
+
+    editor.page.reload()
+    editor.wait_for(sample="a", shapes=2, version=6)
+    assert editor.shapes() == before
+
+    editor.key("Control+z")  # undo goes on where it was before the reload
+    editor.wait_for(shapes=1)
+    editor.key("Control+Shift+z")
+    editor.key("Control+Shift+z")
+    editor.wait_for(shapes=2, version=9)
+    assert editor.shapes()[1]["area"] == erased
+
+
+def test_a_stroke_is_on_disk_when_it_says_saved_even_if_the_browser_dies(
+    browser: Browser, address: str, project: Project
+) -> None:
+    context = browser.new_context(viewport={"width": 1300, "height": 900})
+    editor = EditorOnScreen(context.new_page(), f"{address}/annotate?project={project.folder.name}&sample=a")
+    editor.key("r")
+    editor.drag((20, 30), (90, 100))
+    editor.wait_for(shapes=1)
+    context.close()  # no farewell
+    (shape,) = on_disk(project).shapes
+    assert isinstance(shape, Rectangle)
+
+
+def test_what_was_drawn_without_a_server_is_saved_when_it_is_back(editor: EditorOnScreen, project: Project) -> None:
+    page = editor.page
+    page.route(re.compile("/changes$"), lambda route: route.abort())
+    editor.key("c")
+    editor.drag((100, 100), (130, 100))
+    page.locator(".maskloop-editor[data-status=offline]").wait_for()
+    assert project.read_annotation("a") is None
+    page.unroute(re.compile("/changes$"))
+    page.reload()  # the change waits in the browser's store
+    editor.wait_for(shapes=1)
+    (circle,) = on_disk(project).shapes
+    assert isinstance(circle, Circle)
+    np.testing.assert_allclose(circle.points_xy, [(100, 100), (130, 100)], atol=0.7)
+
+
+def test_holes_are_cut_and_filled(editor: EditorOnScreen, project: Project) -> None:
+    page = editor.page
+    editor.page.locator(".picture[data-name=b]").click()
+    editor.wait_for(sample="b", shapes=1)
+    editor.key("v")
+    editor.click((150, 60))
+    editor.key("-")
+    for place in ((130, 80), (170, 80), (170, 120), (130, 120)):
+        editor.click(place)
+    editor.key("Enter")
+    editor.wait_for(version=2)
+    (shape,) = on_disk(project, "b").shapes
+    assert isinstance(shape, MaskShape)
+    assert not shape_to_region(shape, SIZE)[100, 150]
+    assert shape_to_region(shape, SIZE)[60, 150]
+
+    editor.key("f")
+    editor.click((150, 100))
+    editor.wait_for(version=3)
+    assert shape_to_region(on_disk(project, "b").shapes[0], SIZE)[100, 150]
+    expect(page.locator(".shape.row")).to_have_count(1)
+
+
+def test_labels_order_and_deletion(editor: EditorOnScreen, project: Project) -> None:
+    editor.key("r")
+    editor.drag((20, 20), (80, 80))
+    editor.wait_for(shapes=1)
+    editor.drag((40, 40), (120, 120))
+    editor.wait_for(shapes=2)
+    editor.key("v")
+    editor.click((110, 110))
+    editor.key("2")
+    editor.wait_for(version=3)
+    assert [shape.label for shape in on_disk(project).shapes] == ["house", "tree"]
+    editor.key("Control+[")
+    editor.wait_for(version=4)
+    assert [shape.label for shape in on_disk(project).shapes] == ["tree", "house"]
+    editor.key("0")
+    editor.wait_for(version=5)
+    assert [shape.label for shape in on_disk(project).shapes] == [IGNORE, "house"]
+    editor.key("d")
+    editor.wait_for(shapes=1)
+    assert [shape.label for shape in on_disk(project).shapes] == ["house"]
+
+
+def test_done_and_next_goes_through_the_pictures(editor: EditorOnScreen, project: Project) -> None:
+    editor.key("s")
+    editor.wait_for(sample="b")
+    assert stamp_of(on_disk(project)).state == "done"
+    assert on_disk(project).shapes == ()
+    editor.key("q")
+    editor.wait_for(sample="c")
+    assert stamp_of(on_disk(project, "b")).state == "review"
+    expect(editor.page).to_have_url(re.compile("sample=c"))
+    editor.key("ArrowLeft")
+    editor.wait_for(sample="b", shapes=1)
+
+
+def test_shapes_are_copied_from_the_picture_before(editor: EditorOnScreen, project: Project) -> None:
+    editor.page.locator(".picture[data-name=b]").click()
+    editor.wait_for(sample="b")
+    editor.page.locator(".picture[data-name=c]").click()
+    editor.wait_for(sample="c")
+    editor.key("Control+Shift+v")
+    editor.wait_for(shapes=1)
+    assert on_disk(project, "c").shapes[0].points_xy == SQUARE
+
+
+def test_of_two_tabs_the_later_is_told_and_both_are_kept(
+    browser: Browser, editor: EditorOnScreen, address: str, project: Project
+) -> None:
+    context = browser.new_context(viewport={"width": 1300, "height": 900})
+    other = EditorOnScreen(context.new_page(), f"{address}/annotate?project={project.folder.name}&sample=a")
+    editor.key("r")
+    editor.drag((20, 20), (60, 60))
+    editor.wait_for(shapes=1)
+    other.key("c")
+    other.drag((150, 100), (180, 100))
+    page = other.page
+    page.locator(".maskloop-editor[data-status=conflict]").wait_for()
+    expect(page.get_by_role("alert").filter(has_text="Which one shall go on?")).to_be_visible()
+    page.get_by_role("button", name="Mine", exact=True).click()
+    other.wait_for(version=2)
+    assert [shape.kind for shape in on_disk(project).shapes] == ["circle"]
+    other.key("Control+z")  # theirs is one step back
+    other.wait_for(version=3)
+    assert [shape.kind for shape in on_disk(project).shapes] == ["rectangle"]
+    kept = list((project.folder / "history" / "a").glob("refused-*.json"))
+    assert len(kept) == 1
+    assert [shape["shape_type"] for shape in json.loads(kept[0].read_text())["shapes"]] == ["circle"]
+    context.close()
+
+
+def test_the_slider_goes_back_to_an_earlier_state(editor: EditorOnScreen, project: Project) -> None:
+    editor.key("r")
+    editor.drag((20, 20), (60, 60))
+    editor.wait_for(shapes=1)
+    editor.drag((100, 100), (160, 160))
+    editor.wait_for(shapes=2)
+    page = editor.page
+    page.get_by_text("Earlier states").click()
+    slider = page.get_by_label("Earlier states")
+    expect(slider).to_be_enabled()
+    slider.press("ArrowLeft")
+    expect(page.locator(".shape.row")).to_have_count(1)
+    page.get_by_role("button", name="Go back to this state").click()
+    editor.wait_for(version=3, shapes=1)
+    assert len(on_disk(project).shapes) == 1
+
+
+def test_the_list_is_searched_and_filtered(editor: EditorOnScreen) -> None:
+    page = editor.page
+    page.get_by_label("Search names").fill("B")
+    expect(page.locator(".row.picture")).to_have_count(1)
+    page.get_by_label("Search names").fill("")
+    page.get_by_label("Which pictures").select_option("doing")
+    expect(page.locator(".row.picture")).to_have_count(2)  # b, and the open one
+
+
+def test_labelme_keys_are_a_choice_and_help_shows_them(editor: EditorOnScreen) -> None:
+    page = editor.page
+    editor.key("?")
+    expect(page.get_by_role("heading", name="Keys")).to_be_visible()
+    page.get_by_label("Labelme keys").check()
+    editor.key("Escape")
+    editor.key("d")  # Labelme's key for the next picture
+    editor.wait_for(sample="b")
+    editor.key("a")
+    editor.wait_for(sample="a")
