@@ -21,7 +21,9 @@ from PIL import Image, UnidentifiedImageError
 from core.errors import ConfigError, ReadError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
-MAX_PIXELS = 178_000_000  # 0.5 GB as RGB; larger pictures need windowed reading
+MAX_PIXELS = 178_000_000  # 0.5 GB as RGB: what is decoded whole; larger pictures are read in parts (windowed.py)
+LARGEST = 400_000_000  # pixels, 20,000 x 20,000
+Image.MAX_IMAGE_PIXELS = LARGEST  # Pillow's own limit is lower than ours; both are looked at before any pixel is
 _ORIENTATION = 0x0112  # EXIF tag
 
 RGB = NDArray[np.uint8]  # (H, W, 3)
@@ -103,7 +105,7 @@ class ImageInfo(NamedTuple):
 
 
 def probe_image(source: Path | bytes, *, name: str | None = None) -> ImageInfo:
-    """Read the header of a picture. Raises ReadError for what is not a picture or has more than MAX_PIXELS."""
+    """Read the header of a picture. Raises ReadError for what is not a picture or has more than LARGEST pixels."""
     name = name or _name_of(source)
     return guarded(name, lambda: _probe(source, name))
 
@@ -188,17 +190,17 @@ def guarded(name: str, read: Callable[[], T]) -> T:
         ) from error
 
 
-def _too_large(name: str, size: ImageSize | None) -> ReadError:
+def _too_large(name: str, size: ImageSize | None, limit: int = MAX_PIXELS) -> ReadError:
     seen = f"is {size} = {size.pixels / 1e6:.0f} megapixels" if size else "is very large"
     return ReadError(
-        f"{name} {seen}; the limit is {MAX_PIXELS // 1_000_000} megapixels.",
+        f"{name} {seen}; the limit is {limit // 1_000_000} megapixels.",
         hint="Cut it into smaller pictures and import those.",
     )
 
 
-def _check_size(name: str, size: ImageSize) -> None:
-    if size.pixels > MAX_PIXELS:
-        raise _too_large(name, size)
+def _check_size(name: str, size: ImageSize, limit: int = MAX_PIXELS) -> None:
+    if size.pixels > limit:
+        raise _too_large(name, size, limit)
     if size.pixels == 0:
         raise ReadError(f"{name} has no pixels.", hint="Export it again from the program that made it.")
 
@@ -213,7 +215,7 @@ def _probe(source: Path | bytes, name: str) -> ImageInfo:
     try:
         with _open(source, name) as picture:
             opened = ImageSize(picture.height, picture.width)
-            _check_size(name, opened)
+            _check_size(name, opened, LARGEST)
             orientation = 1 if picture.format == "PNG" and not _png_may_turn(source) else _orientation(picture)
             turned = _turned(opened, orientation)
             if picture.format == "TIFF":  # Pillow turns TIFF by itself, and no other format
@@ -223,7 +225,7 @@ def _probe(source: Path | bytes, name: str) -> ImageInfo:
         with tifffile.TiffFile(_stream(source)) as tiff:
             page = tiff.pages.first
             stored = ImageSize(page.imagelength, page.imagewidth)
-            _check_size(name, stored)
+            _check_size(name, stored, LARGEST)
             tag = page.tags.get(_ORIENTATION)
             orientation = int(tag.value) if tag else 1
             return ImageInfo(_turned(stored, orientation), stored, len(tiff.pages), "TIFF", orientation)
@@ -231,6 +233,7 @@ def _probe(source: Path | bytes, name: str) -> ImageInfo:
 
 def _read(source: Path | bytes, page: int, rule: IntensityRule, name: str) -> RGB:
     info = _probe(source, name)
+    _check_size(name, info.size)
     if not 0 <= page < info.pages:
         raise ReadError(f"{name} has {info.pages} page(s), page {page + 1} was asked for.")
     orientation = info.orientation

@@ -3,12 +3,7 @@
 import ctypes
 import os
 import sys
-from contextlib import suppress
-from pathlib import Path
-from typing import Final
 
-NICENESS: Final = 15  # about 1/30 of the share of a program that wants the core at the same time
-_AUTOGROUP: Final = Path("/proc/self/autogroup")
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3  # malloc.h
 
 
@@ -35,18 +30,3 @@ def share_cores() -> None:
     that spins keeps the core which the thread it waits for would need. A person's own OMP_WAIT_POLICY stays.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
-
-def give_way() -> None:
-    """Let every other program of this machine go first: pages answer while this process computes.
-
-    Where Linux schedules by autogroup (its default), niceness counts only within a session: a worker in a session of
-    its own is not nice to anyone until its group is (man 7 sched). The group of a session that others share is left
-    alone. Does nothing on Windows.
-    """
-    if not hasattr(os, "nice"):
-        return
-    os.nice(NICENESS)
-    if os.getsid(0) == os.getpid():
-        with suppress(OSError):  # no autogroups here
-            _AUTOGROUP.write_text(str(NICENESS))

@@ -19,7 +19,7 @@ from core.annotation.raster import annotation_to_mask, class_pixels
 from core.annotation.shapes import Annotation
 from core.errors import UserError
 from core.files import natural_key
-from core.images import ImageSize, probe_image
+from core.images import MAX_PIXELS, ImageSize, probe_image
 from core.project.sample import Sample, list_samples, stamp_of
 
 if TYPE_CHECKING:
@@ -125,9 +125,9 @@ class Index:
         size, digest = ImageSize(0, 0), ""
         annotation: Annotation | None = None
         try:
-            data = sample.image.read_bytes()
-            digest = hashlib.sha256(data).hexdigest()
-            size = probe_image(data, name=sample.image.name).size
+            with sample.image.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            size = probe_image(sample.image).size
         except (UserError, OSError) as problem:
             error = str(problem)
         try:
@@ -189,8 +189,10 @@ def _content(
         return {}, {}, ()
     labels = project.settings.labels
     known = {name: labels.id_of(name) for name in annotation.label_names if name in labels or name == IGNORE}
-    mask = annotation_to_mask(annotation, labels)
-    pixels = {class_id: count for class_id, count in class_pixels(mask, (*range(len(labels)), 255)).items() if count}
+    pixels: dict[int, int] = {}
+    if annotation.size.pixels <= MAX_PIXELS:  # of larger ones only the objects are counted
+        counts = class_pixels(annotation_to_mask(annotation, labels), (*range(len(labels)), 255))
+        pixels = {class_id: count for class_id, count in counts.items() if count}
     instances = {
         (known[shape.label], shape.group_id if shape.group_id is not None else f"shape {i}")
         for i, shape in enumerate(annotation.shapes)

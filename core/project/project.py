@@ -14,10 +14,11 @@ from core.annotation.shapes import Annotation
 from core.errors import ConfigError, ReadError, StaleSaveError, UserError
 from core.files import locked, natural_key, now, read_json, safe_name, unused_name, write_bytes, write_json
 from core.formats.labelme import read_labelme, write_labelme
-from core.images import RGB, ImageInfo, IntensityRule, probe_image, read_image
+from core.images import MAX_PIXELS, RGB, ImageInfo, IntensityRule, probe_image, read_image
 from core.project.index import Index
 from core.project.sample import Sample, SampleState, list_samples, stamp_of, stamped
 from core.project.split import set_groups
+from core.windowed import check_windowed
 
 SCHEMA: Final = 1
 PRESET_NAMES: Final = ("satellite", "medical", "cell", "industrial", "general")
@@ -140,7 +141,10 @@ class Project:
         The bytes must decode (ReadError). The very same bytes are not added twice; a name that another picture has
         gets a number. `group`: pictures of one group stay on one side of the Split.
         """
-        read_image(data, name=filename, intensity=self.settings.intensity)
+        if probe_image(data, name=filename).size.pixels > MAX_PIXELS:
+            check_windowed(data, self.settings.intensity, name=filename)
+        else:
+            read_image(data, name=filename, intensity=self.settings.intensity)
         digest = hashlib.sha256(data).hexdigest()
         with locked(self.folder / ".lock"):
             digests = self._bulk.digests if self._bulk else self._digests()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from core.annotation.labels import IGNORE, IGNORE_ID, LabelSet
-from core.images import ImageSize
+from core.images import MAX_PIXELS, ImageSize
 from core.project.index import SampleRow
 from core.project.split import Split
 
@@ -72,8 +72,9 @@ def make_report(rows: Sequence[SampleRow], split: Split, labels: LabelSet) -> Re
 
 
 def usable(row: SampleRow) -> bool:
-    """Whether a Sample can train or validate: done, readable, and drawn for a picture of this size."""
-    return row.state == "done" and not row.error and row.annotation_size == tuple(row.size)
+    """Whether a Sample can train or validate: done, readable, not too large, and drawn for a picture of this size."""
+    fits = row.annotation_size == tuple(row.size) and row.size.pixels <= MAX_PIXELS
+    return row.state == "done" and not row.error and fits
 
 
 def _problems(rows: Sequence[SampleRow], split: Split) -> list[Problem]:

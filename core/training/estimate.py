@@ -158,7 +158,8 @@ def _key(config: TrainingConfig) -> str:
 
 
 def main(arguments: Sequence[str]) -> None:
-    from core.networks.runtime import give_way, share_cores, tune_allocator
+    from core.networks.runtime import share_cores, tune_allocator
+    from core.process import give_way
 
     give_way()
     tune_allocator()

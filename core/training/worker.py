@@ -25,7 +25,8 @@ from core.errors import ReadError, UserError, WriteError
 from core.files import now, safe_name, write_bytes, write_error
 from core.images import RGB, encode_jpeg, shrink
 from core.networks.card import ModelCard
-from core.networks.runtime import give_way, share_cores, tune_allocator
+from core.networks.runtime import share_cores, tune_allocator
+from core.process import give_way
 from core.project.project import Project
 from core.training.columns import read_columns
 from core.training.curves import Curves

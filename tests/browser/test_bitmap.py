@@ -141,7 +141,7 @@ def test_a_hole_is_filled_and_open_ground_is_not(script: Page) -> None:
     box, painted, outside = ask(
         script,
         region,
-        f"const outside = b.fillAt(10, 10); const box = b.fillAt(250, 200); return [box, {ALL}, outside]",
+        f"const outside = b.fillAt(10, 10); const hole = b.fillAt(250, 200); return [hole, {ALL}, outside]",
     )
     assert box == [240, 150, 60, 120]
     assert outside is None
@@ -151,9 +151,7 @@ def test_a_hole_is_filled_and_open_ground_is_not(script: Page) -> None:
 
 def test_a_mask_is_moved_and_cut_at_the_border(script: Page) -> None:
     region = blobs(3)
-    moved = decoded(
-        ask(script, region, f"const moved = b.moved(-30, 40); return moved.runs([0, 0, b.width, b.height])")
-    )
+    moved = decoded(ask(script, region, "const moved = b.moved(-30, 40); return moved.runs([0, 0, b.width, b.height])"))
     expected = np.zeros_like(region)
     expected[40:, :-30] = region[:-40, 30:]
     np.testing.assert_array_equal(moved, expected)

@@ -11,7 +11,7 @@ import pytest
 
 from core.errors import UserError
 from core.files import read_json
-from core.networks.runtime import NICENESS
+from core.process import NICENESS
 from core.project.project import Project
 from core.training import supervisor
 from core.training.run import (
