@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from core.errors import ReadError
 from core.images import RGB, ImageSize, IntensityRule, probe_image
 
+_CACHE = 128  # MB that GDAL keeps of decoded blocks; by itself it would take a twentieth of the memory
 _LOOK = 2000  # a side of the shrunk picture from which percentiles are taken
 
 
@@ -77,6 +78,7 @@ def open_windowed(source: Path | bytes, rule: IntensityRule, *, name: str = "") 
         with ExitStack() as stack:
             stack.enter_context(warnings.catch_warnings())
             warnings.simplefilter("ignore")  # a plain picture has no place on Earth
+            stack.enter_context(rasterio.Env(GDAL_CACHEMAX=_CACHE))
             if isinstance(source, bytes):
                 source = stack.enter_context(rasterio.MemoryFile(source)).name
             yield WindowedPicture(stack.enter_context(rasterio.open(source)), rule)

@@ -21,7 +21,7 @@ from core.errors import ReadError
 from core.files import natural_key
 from core.images import IMAGE_SUFFIXES
 
-MAX_FILE: Final = 1 << 30  # bytes, one file unpacked
+MAX_FILE: Final = 2 << 30  # bytes, one file unpacked; 20,000 x 20,000 pixels are 1.2 GB
 MAX_TOTAL: Final = 20 << 30
 MAX_FILES: Final = 200_000
 MAX_RATIO: Final = 200  # unpacked to packed; real pictures stay under 20
