@@ -8,6 +8,7 @@ const editors = new WeakMap(); // by the element that Streamlit gives us: it out
 
 /** @param {HTMLElement} root @param {{project: string, sample: ?string, author: string, stamp: string}} data */
 export function mount(root, data) {
+  root.style.colorScheme = isDark(root) ? 'dark' : 'light'; // for what the browser draws: sliders, lists
   const found = editors.get(root);
   if (found && found.data.project === data.project && found.data.author === data.author) {
     if (data.stamp !== found.data.stamp) found.editor.loadProject().catch((error) => found.editor.tell(error.message));
@@ -41,6 +42,12 @@ function scroller(root) {
     element = element.parentElement;
   }
   return element;
+}
+
+function isDark(root) {
+  const color = getComputedStyle(root).getPropertyValue('--st-background-color').trim();
+  const [r, g, b] = /^#/.test(color) ? [1, 3, 5].map((i) => parseInt(color.slice(i, i + 2), 16)) : (color.match(/[\d.]+/g) ?? [255, 255, 255]).map(Number);
+  return 0.3 * r + 0.6 * g + 0.1 * b < 128;
 }
 
 export function unmount(root) {

@@ -385,6 +385,7 @@ export class Panels {
   showZoom() {
     const { view } = this.editor;
     const zoom = view.scale / view.ratio;
+    if (this.pointer && !this.brush.hidden) this.showPointer(this.pointer);
     this.zoom.textContent = `${zoom >= 1 ? Math.round(zoom * 100).toLocaleString('en') : (zoom * 100).toPrecision(2)} %`;
   }
 
