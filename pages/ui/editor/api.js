@@ -1,5 +1,7 @@
 // Talking to the server: /api/projects/..., JSON in and out. See core/serving/editing.py for the other end.
 
+const BASE = new URL('../../', import.meta.url); // this file is served as .../editor/<digest>/api.js
+
 /** The server answered, and it was no: `status`, and its words. */
 export class Refused extends Error {
   constructor(status, message, hint, body) {
@@ -15,7 +17,7 @@ export async function ask(path, body = null, signal = undefined) {
   const options = body === null ? { signal } : {
     method: 'POST', body: JSON.stringify(body), headers: { 'Content-Type': 'application/json' }, signal,
   };
-  const answer = await fetch(new URL(`api/${path}`, document.baseURI.replace(/[^/]*$/, '')), options);
+  const answer = await fetch(new URL(`api/${path}`, BASE), options);
   let value = null;
   try {
     value = await answer.json();
@@ -30,4 +32,4 @@ export async function ask(path, body = null, signal = undefined) {
 
 export const projectPath = (project) => `projects/${encodeURIComponent(project)}`;
 export const samplePath = (project, sample) => `${projectPath(project)}/samples/${encodeURIComponent(sample)}`;
-export const apiUrl = (path) => new URL(`api/${path}`, document.baseURI.replace(/[^/]*$/, '')).href;
+export const apiUrl = (path) => new URL(`api/${path}`, BASE).href;

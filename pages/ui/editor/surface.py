@@ -20,8 +20,8 @@ _DIGEST: Final = hashlib.sha256(b"".join(path.read_bytes() for path in _FILES)).
 _LOADER: Final = """
 export default async function (component) {
   const root = component.parentElement.querySelector('.maskloop-editor');
-  const url = new URL('editor/DIGEST/main.js', document.baseURI.replace(/[^/]*$/, ''));
-  const { mount } = await import(url.href);
+  const home = location.pathname.replace(/\\/annotate(\\/.*)?$/, '/'); // where the app is served, maybe below a prefix
+  const { mount } = await import(new URL(`${home}editor/DIGEST/main.js`, location.href).href);
   mount(root, component.data);
 }
 """.replace("DIGEST", _DIGEST)
