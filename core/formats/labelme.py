@@ -123,12 +123,18 @@ def write_labelme(annotation: Annotation, *, image_path: str) -> bytes:
 
 
 def fit_to_picture(file: LabelmeFile, info: ImageInfo) -> tuple[Annotation, tuple[Note, ...]]:
-    """The Annotation in upright coordinates of the picture `info`, and what had to be done or assumed.
+    """The Annotation of a file in upright coordinates of the picture `info`; see `fit_annotation`."""
+    return fit_annotation(file.annotation, info, name=file.name)
 
-    A file of the stored size is turned by the picture's EXIF orientation. Where both sizes are equal (square, half
-    turn, mirror) upright is assumed, as Labelme draws on the upright picture. Raises ReadError when no size fits.
+
+def fit_annotation(annotation: Annotation, info: ImageInfo, *, name: str) -> tuple[Annotation, tuple[Note, ...]]:
+    """`annotation` in upright coordinates of the picture `info`, and what had to be done or assumed.
+
+    name: what an error calls it. One of the stored size is turned by the picture's EXIF orientation. Where both sizes
+    are equal (square, half turn, mirror) upright is assumed, as Labelme draws on the upright picture. Raises ReadError
+    when no size fits.
     """
-    annotation, notes = file.annotation, []
+    notes: list[Note] = []
     declared = annotation.size
     if declared in (UNKNOWN_SIZE, info.size):
         if info.orientation != 1 and (declared == UNKNOWN_SIZE or info.size == info.stored_size):
@@ -146,7 +152,7 @@ def fit_to_picture(file: LabelmeFile, info: ImageInfo) -> tuple[Annotation, tupl
         )
     else:
         raise ReadError(
-            f"{file.name} was made for a picture of {declared}, its picture has {info.size}.",
+            f"{name} was made for a picture of {declared}, its picture has {info.size}.",
             hint="It was probably resized after annotating. Import the original picture.",
         )
     return annotation, (*notes, *_outside(annotation))

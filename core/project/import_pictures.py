@@ -4,7 +4,7 @@ import csv
 import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import PurePosixPath
 from typing import Any, Final
@@ -14,6 +14,7 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from core.annotation.labels import Color
 from core.annotation.shapes import Annotation
 from core.errors import ReadError, UserError, WriteError
 from core.files import safe_name
@@ -44,6 +45,7 @@ class Intake:
     annotations: int = 0
     notes: list[ImportNote] = field(default_factory=list)
     labels_added: list[str] = field(default_factory=list)
+    mapping: Mapping[str, str | None] = field(default_factory=dict)  # label found -> label here, None: left out
     _samples: dict[SourceFile, tuple[str, ...]] = field(default_factory=dict)
     _annotated: dict[str, str] = field(default_factory=dict)  # Sample -> the file that its annotation came from
 
@@ -126,8 +128,9 @@ class Intake:
     # --------------------------------------------------------------------------------------- annotations and labels
 
     def learn_labels(self, names: Iterable[str], file: str) -> None:
-        """Add labels that the Project does not know, at its end."""
+        """Add labels that the Project does not know, at its end; those that are mapped under their name here."""
         known = self.project.settings.labels
+        names = [name for name in (self.mapping.get(name, name) for name in names) if name is not None]
         new = known.with_names(names).names[len(known) :]
         if not new:
             return
@@ -137,8 +140,23 @@ class Intake:
             for name in new:
                 self.note("label", file, f"the label {name!r} was new and was added at the end of the list")
 
+    def learn_colors(self, colors: Mapping[str, Color]) -> None:
+        """Give labels that came new with this import the colours that they have where they come from."""
+        for name, color in colors.items():
+            if name in self.labels_added and name not in self.mapping:
+                self.project.recolor_label(name, color)
+
+    def _mapped(self, annotation: Annotation) -> Annotation:
+        """With the labels of this Project, and without those that are left out."""
+        if not self.mapping:
+            return annotation
+        named = ((shape, self.mapping.get(shape.label, shape.label)) for shape in annotation.shapes)
+        shapes = tuple(replace(shape, label=label) for shape, label in named if label is not None)
+        return replace(annotation, shapes=shapes)
+
     def save(self, sample: str, annotation: Annotation, file: str) -> None:
         """Save an Annotation as the newest of its Sample; nothing is saved when it is the one that is there."""
+        annotation = self._mapped(annotation)
         if sample in self._annotated:
             self.note(
                 "duplicate",

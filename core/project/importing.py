@@ -1,9 +1,8 @@
 """Bringing pictures and annotations into a Project. Each file that fails costs only itself; all is said in a report."""
 
-import posixpath
-import unicodedata
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import PurePosixPath
+from typing import Final
 
 from core.annotation.labels import parse_labels_txt
 from core.errors import ConfigError, ReadError, UserError
@@ -13,10 +12,14 @@ from core.formats.class_table import FILE_NAMES
 from core.formats.labelme import LabelmeFile, NotLabelmeError, fit_to_picture, read_labelme
 from core.formats.mask_folder import in_mask_folder, pair_masks
 from core.formats.source import Source, SourceFile
+from core.project.import_dataset import import_dataset
 from core.project.import_masks import import_masks
 from core.project.import_pictures import Intake, Progress, read_groups
 from core.project.import_report import ImportReport, about
+from core.project.picture_finder import PictureFinder
 from core.project.project import Project
+
+_OWN_FOLDERS: Final = ("history/", "events/", "drafts/", "removed/", "runs/", "masks/", "cache/", "exports/")
 
 
 def import_source(
@@ -26,44 +29,55 @@ def import_source(
     images: Source | None = None,
     format: str = "auto",
     author: str = "import",
+    mapping: Mapping[str, str | None] | None = None,
     progress: Progress | None = None,
 ) -> ImportReport:
     """Bring `source` into `project`.
 
-    images: where its pictures are, when they lie elsewhere.  format: a name of FORMATS, or auto.  progress: is called
-    with (files done, files in all, name). Raises ReadError when nothing can be read or the masks cannot be understood
-    (then nothing came in), ConfigError for an unknown format, WriteError when the disk refuses (what came in stays).
+    images: where its pictures are, when they lie elsewhere.  format: a name of FORMATS, or auto.  mapping: labels found
+    -> labels here, None for those to leave out; others keep their names.  progress: is called with (files done, files
+    in all, name). Raises ReadError when nothing can be read or the masks cannot be understood (then nothing came in),
+    ConfigError for an unknown format, WriteError when the disk refuses (what came in stays).
     """
     if format not in ("auto", *FORMATS):
         raise ConfigError(f"There is no format {format!r}.", hint=f"Choose of auto, {', '.join(FORMATS)}.")
-    source = _without_own_files(source)
-    if not source.files:
-        raise ReadError(f"{source.title} holds no file that can be read.", hint=" ".join(source.refused[:3]))
-    found = format if format != "auto" else _detect(source, images)
+    source = without_own_files(source)
+    found = format if format != "auto" else detect_format(source, images)
     groups, said = read_groups(source)
     if images is not None:
         groups |= read_groups(images)[0]
-    intake = Intake(project, author, progress or (lambda done, total, name: None), groups, notes=said)
+    told = progress or (lambda done, total, name: None)
+    intake = Intake(project, author, told, groups, notes=said, mapping=mapping or {})
     for sentence in (*source.refused, *(images.refused if images else ())):
         intake.note("error", "", sentence)
+    read = FORMATS[found].read
     if found == "masks":
         import_masks(intake, source, images)
+    elif found != "labelme" and read is not None:
+        import_dataset(intake, source, images, read)
     else:
         with project.bulk():
             _import_labelme(intake, source, images, annotations=found == "labelme")
     return intake.report()
 
 
-def _detect(source: Source, images: Source | None) -> str:
-    """The format of a Source whose pictures may lie elsewhere."""
+def detect_format(source: Source, images: Source | None) -> str:
+    """The format of a Source whose pictures may lie elsewhere. Raises ReadError when nothing in it can be read."""
     found = detect(source)
     return "masks" if found == "images" and images is not None and pair_masks(source, images).pairs else found
 
 
-def _without_own_files(source: Source) -> Source:
-    """`source` without what a Maskloop project keeps beside its pictures and annotations."""
+def without_own_files(source: Source) -> Source:
+    """`source` without what a Maskloop project keeps beside its pictures and annotations. Raises ReadError when it
+    holds no file at all."""
+    if not source.files:
+        raise ReadError(f"{source.title} holds no file that can be read.", hint=" ".join(source.refused[:3]))
     homes = [file.name.removesuffix("project.json") for file in source.files if file.base == "project.json"]
-    inner = tuple(home + part for home in homes for part in ("history/", "removed/", "runs/", "masks/"))
+    inner = tuple(
+        home + part
+        for home in homes
+        for part in ("history/", "events/", "removed/", "runs/", "masks/", "cache/", "exports/", "drafts/")
+    )
     own = {home + name for home in homes for name in ("project.json", "split.json", "index.sqlite")}
     kept = tuple(file for file in source.files if file.name not in own and not file.name.startswith(inner))
     return Source(source.title, kept, source.refused)
@@ -79,7 +93,7 @@ def _import_labelme(intake: Intake, source: Source, images: Source | None, *, an
     intake.total = len(pictures) + len(files)
     if annotations:
         _learn_labels_txt(intake, source)
-    finder = _PictureFinder(pictures)
+    finder = PictureFinder(pictures)
     for file in files:
         intake.step(file.name)
         try:
@@ -120,7 +134,7 @@ def _add_the_rest(intake: Intake, pictures: list[SourceFile], files: list[Source
             intake.add(picture)
 
 
-def _import_one(intake: Intake, file: LabelmeFile, finder: "_PictureFinder") -> None:
+def _import_one(intake: Intake, file: LabelmeFile, finder: PictureFinder) -> None:
     sample = _sample_for(intake, file, finder)
     if sample is None:
         return
@@ -130,9 +144,9 @@ def _import_one(intake: Intake, file: LabelmeFile, finder: "_PictureFinder") -> 
     intake.save(sample, annotation, file.name)
 
 
-def _sample_for(intake: Intake, file: LabelmeFile, finder: "_PictureFinder") -> str | None:
+def _sample_for(intake: Intake, file: LabelmeFile, finder: PictureFinder) -> str | None:
     """The Sample of a Labelme file: a picture of the import, of the Project, or the one inside of the file."""
-    picture, doubtful = finder.find(file)
+    picture, doubtful = finder.find(file.image_path, beside=file.name)
     if picture is not None:
         samples = intake.add(picture)
         if not samples:
@@ -162,41 +176,6 @@ def _sample_for(intake: Intake, file: LabelmeFile, finder: "_PictureFinder") -> 
         "# annotations have no picture here",
     )
     return None
-
-
-class _PictureFinder:
-    """Finds the picture that a Labelme file names, whatever folder it was written in."""
-
-    def __init__(self, pictures: Iterable[SourceFile]) -> None:
-        self._by_name: dict[str, SourceFile] = {}
-        self._by_base: dict[str, list[SourceFile]] = {}
-        self._by_stem: dict[str, list[SourceFile]] = {}
-        for picture in pictures:
-            self._by_name.setdefault(_folded(picture.name), picture)
-            self._by_base.setdefault(_folded(picture.base), []).append(picture)
-            self._by_stem.setdefault(_folded(posixpath.splitext(picture.name)[0]), []).append(picture)
-
-    def find(self, file: LabelmeFile) -> tuple[SourceFile | None, str]:
-        """The picture, and what is doubtful about it ("" when nothing is): by its path, by its bare name beside the
-        file, by its bare name anywhere if unique, at last by the file's own name."""
-        folder = file.name.rpartition("/")[0]
-        base = PurePosixPath(file.image_path).name
-        for path in (file.image_path, base):
-            if path:
-                found = self._by_name.get(_folded(posixpath.normpath(posixpath.join(folder, path))))
-                if found:
-                    return found, ""
-        anywhere = self._by_base.get(_folded(base), [])
-        if len(anywhere) == 1:
-            return anywhere[0], ""
-        beside = self._by_stem.get(_folded(posixpath.splitext(file.name)[0]), [])
-        if len(beside) == 1:
-            return beside[0], f"it names {file.image_path or 'no picture'}, which is not there"
-        return None, ""
-
-
-def _folded(name: str) -> str:
-    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _learn_labels_txt(intake: Intake, source: Source) -> None:

@@ -85,6 +85,24 @@ def ensure_split(project: "Project", names: Iterable[str], classes: Mapping[str,
     return split
 
 
+def adopt_parts(project: "Project", parts: Mapping[str, Part]) -> int:
+    """Put Samples that have no place yet where their data set had them; how many had another place and keep it.
+
+    Groups stay together: a Sample whose group is in a part already goes there.
+    """
+    if not parts:
+        return 0
+    with locked(project.folder / ".lock"):
+        split = read_split(project.folder)
+        assignments = dict(split.assignments)
+        part_of_group = {split.group_of(sample): part for sample, part in assignments.items()}
+        for sample, part in parts.items():
+            assignments.setdefault(sample, part_of_group.setdefault(split.group_of(sample), part))
+        if assignments != dict(split.assignments):
+            write_json(project.folder / "split.json", Split(assignments, split.groups, split.seed).to_json())
+    return sum(assignments[sample] != part for sample, part in parts.items())
+
+
 def assign(names: list[str], split: Split, classes: Mapping[str, set[int]]) -> dict[str, Part]:
     """All assignments of `split` and, added to them, those of the new `names`."""
     assignments: dict[str, Part] = dict(split.assignments)

@@ -72,5 +72,5 @@ def test_labelme_files_come_before_masks() -> None:
 
 
 def test_a_source_without_pictures_is_one_sentence() -> None:
-    with pytest.raises(ReadError, match=r"notes\.txt holds no picture and no Labelme file"):
+    with pytest.raises(ReadError, match=r"notes\.txt holds no picture and no labels"):
         detect(source_of_uploads([("notes.txt", b"hello")]))
