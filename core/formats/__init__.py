@@ -6,11 +6,12 @@ from typing import Final
 from core.errors import ReadError
 from core.formats.dataset import Format
 from core.formats.labelme import is_labelme_source
+from core.formats.labelme_folder import read_labelme_folder
 from core.formats.mask_folder import is_mask_source
 from core.formats.source import Source, is_picture_source
 
 FORMATS: Final[Mapping[str, Format]] = {
-    "labelme": Format("Labelme", is_labelme_source),
+    "labelme": Format("Labelme", is_labelme_source, read_labelme_folder),
     "masks": Format("Mask pictures", is_mask_source),
     "images": Format("Pictures only", is_picture_source),
 }

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from core.annotation.labels import BACKGROUND, IGNORE, Color, LabelSet, color_of
+from core.annotation.labels import BACKGROUND, IGNORE, Color, Label, LabelSet, color_of
+from core.annotation.overlay import overlay
+from core.annotation.raster import annotation_to_mask
 from core.annotation.shapes import Annotation
 from core.errors import UserError
 from core.formats import FORMATS
@@ -14,7 +16,7 @@ from core.formats.dataset import PictureAnnotation
 from core.formats.labelme import fit_annotation
 from core.formats.note import Note
 from core.formats.source import Source, SourceFile
-from core.images import ImageInfo, probe_image
+from core.images import RGB, ImageInfo, probe_image, read_image, shrink
 from core.project.import_dataset import size_reader
 from core.project.import_pictures import Progress
 from core.project.import_report import ImportReport, about
@@ -134,6 +136,14 @@ def propose_labels(names: list[str], labels: LabelSet) -> dict[str, str | None]:
 
 def _plain(name: str) -> str:
     return re.sub(r"[\s_-]+", "", name).casefold()
+
+
+def draw_example(example: Example, preview: ImportPreview, project: Project, *, side: int) -> RGB:
+    """The example with its labels in the colours that they would have, its sides at most `side`. Raises ReadError."""
+    labels = LabelSet((Label(BACKGROUND, (0, 0, 0)), *(Label(x.name, x.color) for x in preview.labels)))
+    image = read_image(example.picture.read(), intensity=project.settings.intensity, name=example.picture.base)
+    mask = annotation_to_mask(example.annotation, labels)
+    return shrink(overlay(image, mask, labels, opacity=0.5), side)
 
 
 def _sentences(title: str, notes: list[Note]) -> tuple[str, ...]:

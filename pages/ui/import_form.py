@@ -14,7 +14,8 @@ from core.formats.source import Source, open_source, source_of_uploads
 from core.project.project import Project
 from pages.ui import session
 from pages.ui.frame import escape, show_error
-from pages.ui.running_import import RunningImport, begin_import, forget_import, import_of
+from pages.ui.import_preview import show_preview
+from pages.ui.running_import import Request, RunningImport, begin_look, forget_import, import_of
 from pages.ui.words import duration
 
 _WAYS: Final = {
@@ -22,24 +23,21 @@ _WAYS: Final = {
     "folder": "A folder, uploaded",
     "path": "A folder on this computer",
 }
-_FORMAT_WORDS: Final = {
-    "auto": "Found by content",
-    "labelme": "Labelme JSON",
-    "masks": "Mask pictures",
-    "images": "Pictures only",
-}
 _LINES_SHOWN: Final = 12
 _PATIENCE: Final = 1.0  # seconds that a page waits for a short import before it shows a bar
 
 
 def import_form(project: Project) -> None:
-    """The whole block: the form, or the import that goes on, or its report until that is closed."""
+    """The whole block: the form, or the look or import that goes on, or what it found until that is closed."""
     going = import_of(project)
     if going is not None and not going.over.is_set():
         st.fragment(_show_progress, run_every="1s")(project, going)
         return
     if going is not None and not _show_failure(project, going):
-        _show_report(project, going)
+        if going.preview is not None:
+            show_preview(project, going, going.preview)
+        else:
+            _show_report(project, going)
         return
     key = f"{project.folder.name}-{session.UPLOADS.get()}"
     way = st.segmented_control(
@@ -50,21 +48,23 @@ def import_form(project: Project) -> None:
         format_name = st.selectbox(
             "Format",
             ["auto", *FORMATS],
-            format_func=lambda name: _FORMAT_WORDS.get(name, name),
+            format_func=lambda name: FORMATS[name].title if name in FORMATS else "Found by content",
             key=f"format-{key}",
         )
         folder = st.text_input(
             "Folder of the pictures on this computer, when it is another one than that of the labels",
             key=f"images-{key}",
         )
-    if st.button("Import", type="primary", icon=":material/upload:", disabled=given is None, key=f"import-{key}"):
+    if st.button("Look at it", type="primary", icon=":material/visibility:", disabled=given is None, key=f"look-{key}"):
         assert given is not None
         forget_import(project)
-        begun = begin_import(project, given, partial(_open_path, folder) if folder.strip() else None, format_name)
+        elsewhere = partial(_open_path, folder) if folder.strip() else None
+        begun = begin_look(project, Request(given, elsewhere, format_name))
         begun.over.wait(_PATIENCE)
         if begun.failure is None:  # else the form stays as it is, to be mended
             session.UPLOADS.set(session.UPLOADS.get() + 1)
         st.rerun()
+    st.caption("Nothing is written before you have seen what would come in.")
 
 
 def _show_progress(project: Project, going: RunningImport) -> None:
@@ -78,8 +78,8 @@ def _show_progress(project: Project, going: RunningImport) -> None:
         text + (f", about {duration(left)} left" if left is not None and left > 2 else ""),
     )
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.button("Stop the import", key=f"stop-import-{project.folder.name}", on_click=going.stop.set)
-        st.caption("You may leave this page: the import goes on, and its report waits here.", width="content")
+        st.button("Stop", key=f"stop-import-{project.folder.name}", on_click=going.stop.set)
+        st.caption("You may leave this page: it goes on, and what it found waits here.", width="content")
 
 
 def _show_failure(project: Project, going: RunningImport) -> bool:
@@ -115,10 +115,12 @@ def _choose(way: str, key: str) -> Callable[[], Source] | None:
         )
         return partial(_open_path, path) if path.strip() else None
     uploads: Sequence[UploadedFile] = st.file_uploader(
-        "Pictures with their Labelme JSON or masks",
+        "Pictures, with their labels if you have some",
         accept_multiple_files="directory" if way == "folder" else True,
         key=f"upload-{way}-{key}",
-        help="JPEG, PNG, TIFF, BMP, WebP; Labelme JSON; mask PNG; labels.txt; or a zip of these.",
+        help="Pictures: JPEG, PNG, TIFF, BMP, WebP. Labels: "
+        + ", ".join(format.title for name, format in FORMATS.items() if name != "images")
+        + ". Or a zip of these.",
     )
     return (lambda: source_of_uploads([(file.name, file) for file in uploads])) if uploads else None
 

@@ -51,6 +51,8 @@ def test_once_round_the_loop(page: Page, address: str, home: Path) -> None:
     page.locator("[class*='st-key-upload-files'] input[type=file]").set_input_files(
         {"name": "scenes.zip", "mimeType": "application/zip", "buffer": _zip()}
     )
+    page.get_by_role("button", name="Look at it").click()
+    expect(page.get_by_text("5 pictures and 5 annotations")).to_be_visible()
     page.get_by_role("button", name="Import", exact=True).click()
     expect(page.get_by_text("5 pictures and 5 annotations came in.")).to_be_visible()
     expect(page.get_by_text("broken.png").first).to_be_visible()

@@ -64,7 +64,7 @@ def test_an_import_from_a_folder_ends_with_a_report(tmp_path: Path) -> None:
     next(field for field in app.text_input if field.label.startswith("Folder, zip")).set_value(
         str(tmp_path / "pictures")
     ).run()
-    next(button for button in app.button if button.label == "Import").click().run()
+    next(button for button in app.button if button.label == "Look at it").click().run()
     assert not app.exception
     said = " ".join(block.value for block in app.markdown)
     assert "1 picture" in said
