@@ -22,7 +22,7 @@ from pages.ui.views import legend_row, show_legend_table
 from pages.ui.words import moment
 
 _ONLY_SHOWN: Final = 700  # pixels of the screen, where nothing can be drawn
-_STATES: Final = {"todo": "to do", "doing": "not finished", "done": "done"}
+_STATES: Final = {"todo": "to do", "doing": "not finished", "review": "needs review", "done": "done"}
 
 
 def annotate_page(project: Project) -> None:

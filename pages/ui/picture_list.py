@@ -11,10 +11,11 @@ from pages.ui import frame, session
 from pages.ui.words import count
 
 _ON_A_PAGE: Final = 14
-_STATES: Final = {"todo": "to do", "doing": "doing", "done": "done"}
+_STATES: Final = {"todo": "to do", "doing": "doing", "review": "needs review", "done": "done"}
 _ICONS: Final = {
     "todo": ":material/radio_button_unchecked:",
     "doing": ":material/clock_loader_40:",
+    "review": ":material/rate_review:",
     "done": ":material/check_circle:",
 }
 

@@ -82,7 +82,7 @@ def test_the_report_lists_problems_worst_first(filled: Project) -> None:
         ("unfinished", "1"),
         ("no_annotation", "2"),
     ]
-    assert report.states == {"todo": 2, "doing": 1, "done": 2}
+    assert report.states == {"todo": 2, "doing": 1, "review": 0, "done": 2}
     assert report.pixels["coin"] == 12
     assert report.parts == {"train": 1, "val": 1}
 
