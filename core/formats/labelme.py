@@ -22,7 +22,7 @@ from core.formats.source import Source
 from core.images import MAX_PIXELS, ImageInfo, ImageSize, turn_upright
 
 UNKNOWN_SIZE: Final = ImageSize(0, 0)
-_MASK_PIXELS: Final = 4 * MAX_PIXELS  # of all mask shapes of a file together, a byte each
+MASK_PIXELS: Final = 4 * MAX_PIXELS  # of all mask shapes of a file together, a byte each
 _TOP_KEYS: Final = ("version", "flags", "shapes", "imagePath", "imageData", "imageHeight", "imageWidth")
 _LATIN = re.compile(rb"[A-Za-z][\x80-\xff]{1,3}[A-Za-z]")  # accents stand inside words, Chinese does not
 
@@ -75,7 +75,7 @@ def read_labelme(data: bytes, *, name: str = "The file") -> LabelmeFile:
             f"{name} is JSON, but not Labelme's: it has no list of shapes.", hint="Choose another file."
         )
     shapes: list[Shape] = []
-    room = _MASK_PIXELS
+    room = MASK_PIXELS
     for item in value["shapes"]:
         try:
             shape, said = read_shape(item)

@@ -51,7 +51,7 @@ def file_text(annotation: Annotation, shape_texts: Sequence[bytes], *, image_pat
 
 def one_line(text: bytes) -> bytes:
     """The same JSON without its line breaks and indents; no string of JSON holds a line break."""
-    return re.sub(rb"\n *", b"", text)
+    return re.sub(rb"\n *", b"", text.strip())
 
 
 def finite(value: Any) -> Any:

@@ -59,6 +59,7 @@ class Document:
     stamp: Stamp
     log: Log
     digest: str
+    is_known: bool = True  # False: the file is damaged, and no log says what was in it
 
     @property
     def version(self) -> int:
@@ -107,17 +108,24 @@ def open_document(place: Place) -> Document:
 
 
 def rescue_document(place: Place) -> Document:
-    """The last state that the log knows, in place of a file that cannot be read, which is kept in the history."""
+    """The last state that the log knows, in place of a file that cannot be read. Raises ReadError, too.
+
+    The caller keeps the file before it writes another (`keep_damaged`).
+    """
+    digest, log = _digest(_read(place.annotation)), read_log(place.log)
+    rest = Annotation(size=UNKNOWN_SIZE)
+    if log.last is None:
+        return Document(place, (), rest, counted(stamp_of(None), place.history), log, digest, is_known=False)
+    others = next((entry.event.rest for entry in reversed(log.entries) if entry.event.rest is not None), None)
+    rest = rest if others is None else _with_others(rest, others)
+    return Document(place, drawing_at(log, len(log.entries) - 1), rest, log.last.stamp, log, digest)
+
+
+def keep_damaged(place: Place) -> None:
+    """Keep a file that cannot be read in the history, where there is one."""
     data = _read(place.annotation)
     if data is not None:
         write_bytes(place.history / f"damaged-{now().replace(':', '')}.json", data)
-    log = read_log(place.log)
-    empty = Annotation(size=UNKNOWN_SIZE)
-    if log.last is None:
-        stamp = counted(Stamp(0, "todo", "", "", "outside"), place.history)
-        return Document(place, (), empty, stamp, log, _digest(data))
-    drawing = drawing_at(log, len(log.entries) - 1)
-    return Document(place, drawing, empty, log.last.stamp, log, _digest(data))
 
 
 def commit(
@@ -127,16 +135,15 @@ def commit(
     origin: Origins,
     *,
     state: SampleState,
-    rest: Annotation | None = None,
+    rest: Annotation,
     durable: bool = True,
 ) -> Document:
     """Write a change to the disk: an event and the annotation file. Raises WriteError; nothing is changed then.
 
-    drawing: what `steps` make of the document's.  rest: in place of the document's.
+    drawing: what `steps` make of the document's.  rest: what the file holds beside the Shapes.
     """
     place = document.place
-    others = None if rest is None else _others(rest)
-    rest = rest or document.rest
+    last, others = document.log.last, _others(rest)
     stamp = Stamp(document.version + 1, state, origin.author, now(), origin.source)
     data = file_of(place, with_stamp(rest, stamp), drawing)
     event = Event(
@@ -148,12 +155,12 @@ def commit(
         redoes=origin.redoes,
         restores=origin.restores,
         marks=not steps,
-        rest=None if others is None or others == _others(document.rest) else others,
+        rest=None if last is not None and last.source != "outside" and others == _others(document.rest) else others,
     )
     changes: list[tuple[Event, Sequence[Step]]] = [(event, steps)]
-    if document.log.last is None:
+    if last is None:
         _keep_foreign(document)
-        changes.insert(0, _beginning(document))
+        changes.insert(0, (first_event(document), (Replaced(0, (), document.drawing),)))
     log = append(document.log, changes, durable=durable)
     try:
         write_bytes(place.annotation, data, durable=durable)
@@ -211,6 +218,17 @@ def kept_versions(history: Path) -> list[str]:
     return sorted((name for name in names if name.isdecimal() and name.isascii()), key=int)
 
 
+def first_event(document: Document) -> Event:
+    """The event that a log begins with: the file as it was found."""
+    return Event(
+        **document.stamp._asdict(),
+        what=_BEGINNINGS[document.stamp.source] if document.digest else "Nothing drawn yet",
+        shapes=len(document.drawing),
+        digest=document.digest,
+        fresh=True,
+    )
+
+
 def _matched(document: Document, last: Event, data: bytes | None) -> Document:
     """The document brought together with the last event of its log."""
     log = document.log
@@ -252,18 +270,6 @@ def _recorded(document: Document, last: Event, data: bytes | None) -> Document:
         marks=not steps,
     )
     return replace(document, stamp=stamp, log=append(log, [(event, steps)]))
-
-
-def _beginning(document: Document) -> tuple[Event, Sequence[Step]]:
-    """The first event of a log: the file as it was found."""
-    event = Event(
-        **document.stamp._asdict(),
-        what=_BEGINNINGS[document.stamp.source] if document.digest else "Nothing drawn yet",
-        shapes=len(document.drawing),
-        digest=document.digest,
-        fresh=True,
-    )
-    return event, (Replaced(0, (), document.drawing),)
 
 
 def _keep_foreign(document: Document) -> None:

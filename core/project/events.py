@@ -1,6 +1,6 @@
 """The event log of a Sample, `events/<sample>.jsonl`: one line of JSON a change, only ever added to.
 
-A line begins with its head (who, when, which version) and ends with its steps, `,"steps":[...]}`; so a long log is
+A line begins with its head (who, when, which version) and ends with its steps, `,"splices":[...]}`; so a long log is
 listed without reading all the shapes in it. A log begins, and goes on where the Shapes before are not known, with a
 line whose "fresh" is true: its steps begin from an empty list.
 """
@@ -18,7 +18,7 @@ from core.files import write_error
 from core.project.sample import ORIGINS, STATES, Origin, SampleState, Stamp
 from core.project.steps import MisfitError, Step, step_from_json
 
-_STEPS: Final = b',"steps":['  # cannot stand in a head: quotes within its texts are escaped
+_STEPS: Final = b',"splices":['  # cannot stand in a head: quotes within its texts are escaped
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class Log:
             with self.path.open("rb") as file:
                 file.seek(entry.start)
                 value = json.loads(file.read(entry.end - entry.start))
-            return tuple(step_from_json(item) for item in value["steps"])
+            return tuple(step_from_json(item) for item in value["splices"])
         except OSError as error:
             raise ReadError(f"{self.path.name} cannot be read ({error.strerror}).", hint="Try again.") from error
         except (ValueError, KeyError, TypeError, RecursionError) as error:

@@ -145,7 +145,7 @@ def _stored(items: object) -> Drawing:
     return tuple(Drawn(None, item) for item in items)
 
 
-def steps_between(before: Drawing, after: Drawing) -> tuple[Step, ...]:
+def steps_between(before: Drawing, after: Drawing) -> tuple[Replaced, ...]:
     """The one step that makes `after` of `before`; none when they are the same."""
     start, most = 0, min(len(before), len(after))
     while start < most and before[start].same_as(after[start]):

@@ -14,7 +14,16 @@ from core.annotation.shapes import Annotation
 from core.errors import ReadError, StaleSaveError
 from core.files import now, unused_name, write_bytes
 from core.formats.labelme import read_labelme, write_labelme
-from core.project.document import Document, Origins, Place, commit, counted, open_document, rescue_document
+from core.project.document import (
+    Document,
+    Origins,
+    Place,
+    commit,
+    counted,
+    keep_damaged,
+    open_document,
+    rescue_document,
+)
 from core.project.sample import SampleState, stamp_of, stamped
 from core.project.steps import after_steps, drawing_of, steps_between
 
@@ -77,7 +86,7 @@ def _before(place: Place) -> tuple[bytes | None, int]:
     try:
         stamp = stamp_of(read_labelme(data, name=place.annotation.name).annotation)
     except ReadError:
-        write_bytes(place.history / f"damaged-{now().replace(':', '')}.json", data)
+        keep_damaged(place)
         return None, counted(stamp_of(None), place.history).version
     return data, counted(stamp, place.history).version
 
