@@ -17,7 +17,7 @@ from core.formats.labelme import read_labelme
 from core.images import RGB, ImageInfo, IntensityRule, probe_image, read_image
 from core.project.document import Origins, Place
 from core.project.index import Index
-from core.project.sample import STATES, Origin, Sample, SampleState, list_samples, stamp_of
+from core.project.sample import STATES, Origin, Sample, SampleState, samples_in, stamp_of
 from core.project.split import set_groups
 from core.project.whole_save import save_whole
 
@@ -315,7 +315,7 @@ class Project:
     def bulk(self) -> Iterator[None]:
         """Inside, many pictures come in fast: the disk is told to keep them, and the index learns them, in batches."""
         Index(self).refresh()
-        self._bulk = _Bulk(self._digests(), self._by_name())
+        self._bulk = _Bulk(self._digests(), dict(self._by_name()))
         try:
             yield
         finally:
@@ -344,8 +344,8 @@ class Project:
         index.refresh()
         return {row.digest: row.name for row in index.rows() if row.digest}
 
-    def _by_name(self) -> dict[str, Sample]:
-        return self._bulk.names if self._bulk else {s.name: s for s in list_samples(self.images)}
+    def _by_name(self) -> Mapping[str, Sample]:
+        return self._bulk.names if self._bulk else samples_in(self.images)
 
 
 @dataclass

@@ -1,8 +1,10 @@
 """A Sample, and what its annotation file says of itself under our own key."""
 
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, get_args
 
@@ -13,6 +15,7 @@ from core.images import IMAGE_SUFFIXES
 OWN_KEY: Final = "maskloop"  # our own top-level key in an annotation file
 SampleState = Literal["todo", "doing", "review", "done"]  # only what is done trains
 STATES: Final[tuple[SampleState, ...]] = get_args(SampleState)
+_SETTLED: Final = 2_000_000_000  # nanoseconds; the coarsest clock of a file system ticks that long
 Origin = Literal["person", "import", "model", "outside"]  # who or what made a state; outside: another program
 ORIGINS: Final[tuple[Origin, ...]] = get_args(Origin)
 
@@ -65,6 +68,19 @@ def with_stamp(annotation: Annotation, stamp: Stamp) -> Annotation:
         own["source"] = stamp.source
     others = {key: item for key, item in annotation.extra.items() if key != OWN_KEY}
     return replace(annotation, extra={**others, OWN_KEY: own})
+
+
+def samples_in(images: Path) -> Mapping[str, Sample]:
+    """The pictures of a folder by name; listed anew only when the folder has changed. Not to be changed."""
+    changed = os.stat(images).st_mtime_ns
+    if time.time_ns() - changed < _SETTLED:  # another change may get the same time
+        return _listed.__wrapped__(images, changed)
+    return _listed(images, changed)
+
+
+@lru_cache(maxsize=8)
+def _listed(images: Path, _: int) -> Mapping[str, Sample]:
+    return {sample.name: sample for sample in list_samples(images)}
 
 
 def list_samples(images: Path) -> Iterator[Sample]:
