@@ -12,7 +12,7 @@ import pytest
 from starlette.applications import Starlette
 
 from core.annotation.labels import LabelSet
-from core.annotation.shapes import Polygon, Shape
+from core.annotation.shapes import Polygon
 from core.project.document import OPEN
 from core.project.index import Index
 from core.project.project import Project
@@ -129,23 +129,33 @@ def test_paint_grows_a_mask_and_answers_nothing(project: Project) -> None:
     assert back["add"] == [shape]
 
 
-def test_an_operation_is_computed_here(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    from core.annotation import reshape as operations
+def test_an_operation_is_computed_here(project: Project) -> None:
+    change(0, splice(0, 0, TRIANGLE, RING))
+    filled = change(1, {"kind": "op", "name": "fill_holes", "at": [1]}, what="Fill holes").json
+    full = {**RING, **FULL, "group_id": 7, "rle": [0, 9]}
+    assert filled["splices"] == [{"at": 1, "remove": 1, "add": [full]}]
+    assert get(f"{SAMPLE}/document")["shapes"] == [{**TRIANGLE, **FULL}, full]
+    assert (filled["version"], filled["undo"]) == (2, "Fill holes")
+    again = change(1, {"kind": "op", "name": "fill_holes", "at": [1]}, what="Fill holes").json
+    assert again == filled, "the answer was lost, and the browser asks again"
+    back = post(f"{SAMPLE}/undo", base_version=2).json
+    assert back["splices"] == [{"at": 1, "remove": 1, "add": [{**RING, **FULL, "group_id": 7}]}]
 
-    def twice(shapes: tuple[Shape, ...], at: tuple[int, ...], points: Any, options: Any, size: Any) -> Any:
-        assert (points, options, size) == (((1.0, 2.0),), {"a": 1}, SIZE)
-        return operations.Reshaped((operations.Splice(at[0], 1, (shapes[at[0]],) * 2),), "It is there twice now.")
 
-    monkeypatch.setitem(operations.OPERATIONS, "twice", twice)  # type: ignore[arg-type]
-    change(0, splice(0, 0, TRIANGLE))
-    edit = {"kind": "op", "name": "twice", "at": [0], "points": [[1, 2]], "options": {"a": 1}}
-    changed = change(1, edit).json
-    assert changed["splices"] == [{"at": 0, "remove": 1, "add": [{**TRIANGLE, **FULL}] * 2}]
-    assert changed["notes"] == ["It is there twice now."]
-    assert len(get(f"{SAMPLE}/document")["shapes"]) == 2
-    refused = change(2, {"kind": "op", "name": "explode", "at": [0]})
-    assert (refused.code, "explode" in refused.json["message"]) == (422, True)
-    assert change(2, {"kind": "op", "name": "twice", "at": [5], "points": []}).code == 422
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {"kind": "op", "name": "explode", "at": [0]},
+        {"kind": "op", "name": "fill_holes", "at": [5]},
+        {"kind": "op", "name": "add_polygon", "at": [0], "points": []},
+        {"kind": "op", "name": "to_polygons", "at": [0], "options": {"tolerance": "much"}},
+    ],
+)
+def test_an_operation_that_cannot_be_refuses_the_whole_change(project: Project, edit: dict[str, Any]) -> None:
+    change(0, splice(0, 0, RING))
+    refused = change(1, splice(0, 0, TRIANGLE), edit)
+    assert (refused.code, refused.json["message"] != "") == (422, True)
+    assert get(f"{SAMPLE}/document")["version"] == 1
 
 
 def test_states_are_listed_shown_and_restored(project: Project) -> None:
