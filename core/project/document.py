@@ -89,7 +89,7 @@ def open_document(place: Place) -> Document:
     """The document as its files are now. Raises ReadError when the annotation file is damaged, WriteError."""
     kept = OPEN.get(place.annotation, place.signature)
     if kept is not None:
-        return kept
+        return kept if kept.place == place else replace(kept, place=place)  # its picture has another suffix now
     data = _read(place.annotation)
     annotation = None if data is None else read_labelme(data, name=place.annotation.name).annotation
     log = read_log(place.log)

@@ -168,6 +168,14 @@ def test_save_and_next_opens_the_next_picture(project: Project, page: Page, canv
     assert pixels(project, "s0") == 1
 
 
+def test_a_picture_that_needs_a_review_says_so(project: Project, page: Page) -> None:
+    project.save_annotation("s3", box(), author="Ann", state="review")
+    app = page(sample="s3")
+    assert not app.exception
+    assert any("needs review" in item.value for item in app.markdown)
+    assert any("1 needs review" in item.value for item in app.caption)
+
+
 def test_a_picture_can_be_left_unfinished(project: Project, page: Page, canvas: Canvas) -> None:
     app = page(sample="s0")
     canvas.draw(4, 5, coin(project))
