@@ -85,7 +85,7 @@ def report(args: argparse.Namespace) -> Result:
     states = found.states
     lines = [
         f"{project.settings.name}: {found.pictures} pictures, {states['done']} done, {states['doing']} begun, "
-        f"{states['todo']} to do",
+        f"{states['review']} need review, {states['todo']} to do",
         *(
             f"  {name}: {found.pixels[name]} pixels, {found.objects.get(name, 0)} objects in {count} pictures"
             for name, count in found.pictures_with.items()

@@ -5,15 +5,17 @@ import json
 import os
 import re
 import tempfile
+import threading
 import unicodedata
 from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from core.errors import ReadError, WriteError
 
+_THREADS: Final[dict[Path, threading.Lock]] = {}  # by lock file
 _RESERVED = {"con", "prn", "aux", "nul", *(f"com{i}" for i in range(1, 10)), *(f"lpt{i}" for i in range(1, 10))}
 
 
@@ -100,17 +102,18 @@ def natural_key(text: str) -> tuple[tuple[int, int | str], ...]:
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold the lock file `path`: one thread of one process at a time, across all that open the same folder."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a")
-    except OSError as error:
-        raise write_error(path, error) from error
-    with file:
-        _lock(file.fileno())
+    with _THREADS.setdefault(path, threading.Lock()):  # on a network disk the file keeps out other processes only
         try:
-            yield
-        finally:
-            _unlock(file.fileno())
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = path.open("a")
+        except OSError as error:
+            raise write_error(path, error) from error
+        with file:
+            _lock(file.fileno())
+            try:
+                yield
+            finally:
+                _unlock(file.fileno())
 
 
 if os.name == "nt":  # pragma: no cover

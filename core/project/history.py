@@ -37,7 +37,9 @@ def restore(project: Project, sample: str, version: str, *, author: str) -> int:
     annotation = project.read_annotation_file(path)
     if annotation is None:
         raise ReadError(f"Version {version} of {sample} is not in the history.", hint="Choose one that is listed.")
-    return project.save_annotation(sample, annotation, author=author, state=stamp_of(annotation).state)
+    return project.save_annotation(
+        sample, annotation, author=author, state=stamp_of(annotation).state, what=f"Back to version {version}"
+    )
 
 
 def _version(project: Project, path: Path, *, current: bool) -> Version | None:

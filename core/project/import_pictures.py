@@ -172,7 +172,14 @@ class Intake:
                 "# annotations are in the project already",
             )
             return
-        self.project.save_annotation(sample, annotation, author=self.author, state=stamp_of(annotation).state)
+        self.project.save_annotation(
+            sample,
+            annotation,
+            author=self.author,
+            state=stamp_of(annotation).state,
+            source="import",
+            what=f"Imported from {file}",
+        )
         self._annotated[sample] = file
         self.annotations += 1
 

@@ -25,7 +25,7 @@ from core.project.sample import Sample, list_samples, stamp_of
 if TYPE_CHECKING:
     from core.project.project import Project
 
-SCHEMA: Final = 3
+SCHEMA: Final = 4
 _CREATE: Final = """
     CREATE TABLE IF NOT EXISTS sample (
         name TEXT PRIMARY KEY, stamp TEXT NOT NULL, image TEXT NOT NULL, digest TEXT NOT NULL, row TEXT NOT NULL
@@ -50,12 +50,18 @@ class SampleRow:
     annotation_size: tuple[int, int] | None  # height, width
     pixels: dict[int, int]
     objects: dict[int, int]
+    shapes: int | None  # how many; None without a readable Annotation
     unknown_labels: tuple[str, ...]
     error: str  # why picture or Annotation cannot be read; empty when both can
 
     @property
     def size(self) -> ImageSize:
         return ImageSize(self.height, self.width)
+
+    @property
+    def picture_stamp(self) -> str:
+        """The part of `stamp` that changes with the picture only."""
+        return self.stamp.partition("/")[0]
 
 
 class Index:
@@ -80,7 +86,7 @@ class Index:
             stale = sorted((name for name in wanted if known.get(name) != stamps[name][1]), key=natural_key)
             for done, name in enumerate(stale, start=1):
                 sample, stamp = stamps[name]
-                row = self._make_row(sample, stamp)
+                row = self._make_row(sample, stamp, _row_of(db, name))
                 db.execute(
                     "INSERT OR REPLACE INTO sample VALUES (?, ?, ?, ?, ?)",
                     (name, stamp, row.image, row.digest, _dump(row)),
@@ -120,14 +126,17 @@ class Index:
             for sample in list_samples(self._project.images)
         }
 
-    def _make_row(self, sample: Sample, stamp: str) -> SampleRow:
+    def _make_row(self, sample: Sample, stamp: str, before: SampleRow | None) -> SampleRow:
         project, error = self._project, ""
         size, digest = ImageSize(0, 0), ""
         annotation: Annotation | None = None
         try:
-            with sample.image.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            size = probe_image(sample.image).size
+            if before is not None and before.height and before.picture_stamp == stamp.partition("/")[0]:
+                size, digest = before.size, before.digest  # a stroke shall not cost reading a large picture
+            else:
+                with sample.image.open("rb") as file:
+                    digest = hashlib.file_digest(file, "sha256").hexdigest()
+                size = probe_image(sample.image).size
         except (UserError, OSError) as problem:
             error = str(problem)
         try:
@@ -150,6 +159,7 @@ class Index:
             annotation_size=tuple(annotation.size) if annotation else None,  # type: ignore[arg-type]
             pixels=pixels,
             objects=objects,
+            shapes=len(annotation.shapes) if annotation else None,
             unknown_labels=unknown,
             error=error,
         )
@@ -216,6 +226,12 @@ def _stamps_in(folder: Path) -> dict[str, str]:
     except FileNotFoundError:
         return {}
     return stamps
+
+
+def _row_of(db: sqlite3.Connection, name: str) -> SampleRow | None:
+    """The row of a Sample as it was; None when there is none."""
+    found = db.execute("SELECT stamp, row FROM sample WHERE name = ?", (name,)).fetchone()
+    return None if found is None else _load(name, *found)
 
 
 def _dump(row: SampleRow) -> str:

@@ -11,13 +11,15 @@ from typing import Any, Final, NamedTuple, Self
 from core.annotation.labels import Color, Label, LabelSet
 from core.annotation.raster import Mask, annotation_to_mask
 from core.annotation.shapes import Annotation
-from core.errors import ConfigError, ReadError, StaleSaveError, UserError
-from core.files import locked, natural_key, now, read_json, safe_name, unused_name, write_bytes, write_json
-from core.formats.labelme import read_labelme, write_labelme
+from core.errors import ConfigError, ReadError, UserError
+from core.files import locked, natural_key, read_json, safe_name, unused_name, write_bytes, write_json
+from core.formats.labelme import read_labelme
 from core.images import MAX_PIXELS, RGB, ImageInfo, IntensityRule, probe_image, read_image
+from core.project.document import Origins, Place
 from core.project.index import Index
-from core.project.sample import Sample, SampleState, list_samples, stamp_of, stamped
+from core.project.sample import STATES, Origin, Sample, SampleState, samples_in, stamp_of
 from core.project.split import set_groups
+from core.project.whole_save import save_whole
 from core.windowed import check_windowed
 
 SCHEMA: Final = 1
@@ -166,10 +168,13 @@ class Project:
         """Take a picture out; its files go to `removed/`, from where they can be put back by hand."""
         sample = self.sample(name)
         with locked(self.folder / ".lock"):
-            for path in (sample.image, self.annotation_path(name)):
+            place = self.place_of(sample)
+            for path in (place.log, place.history, place.annotation, place.image):
                 if path.exists():
                     target = self.folder / "removed" / path.parent.name / path.name
                     target.parent.mkdir(parents=True, exist_ok=True)
+                    if path.is_dir():  # of an earlier picture of this name; a folder is never put over another
+                        target = target.with_name(unused_name(target.name, _names_in(target.parent)))
                     os.replace(path, target)
         Index(self).refresh()
 
@@ -181,6 +186,16 @@ class Project:
         return probe_image(self.sample(name).image)
 
     # ----------------------------------------------------------------------------------------------- Annotations
+
+    def place(self, name: str) -> Place:
+        """The files of a Sample. Raises ReadError when there is no such picture."""
+        known = self._bulk.names.get(name) if self._bulk else None
+        return self.place_of(known or self.sample(name))
+
+    def place_of(self, sample: Sample) -> Place:
+        name = sample.name
+        log = self.folder / "events" / f"{name}.jsonl"
+        return Place(name, sample.image, self.annotation_path(name), log, self.history / name)
 
     def annotation_path(self, name: str) -> Path:
         return self.annotations / f"{name}.json"
@@ -209,32 +224,29 @@ class Project:
         author: str,
         state: SampleState = "done",
         base_version: int | None = None,
+        source: Origin = "person",
+        what: str = "Saved",
     ) -> int:
         """Write an Annotation, keep the one before in the history, and return the new version.
 
         base_version: the version that the person began from. When another was saved meanwhile, the save is refused
-        (StaleSaveError), both are kept, and nothing on the screen of either is lost.
+        (StaleSaveError), both are kept, and nothing on the screen of either is lost. source, what: who or what made
+        it, in words. Where the Sample has an event log, the save is one event of it, which can be undone.
         """
-        if state not in ("doing", "done"):
-            raise ConfigError(f"An annotated picture cannot be {state!r}.")
-        path = self.annotation_path(name)
+        if state not in STATES:
+            raise ConfigError(f"A picture cannot be {state!r}.", hint=f"Choose one of {', '.join(STATES)}.")
+        place = self.place(name)
         with locked(self.folder / ".lock"):
-            image = self._bulk.names[name].image if self._bulk and name in self._bulk.names else self.sample(name).image
-            before, version = self._before(path)
-            saved = stamped(annotation, version=version + 1, state=state, author=author)
-            data = write_labelme(saved, image_path=f"../images/{image.name}")
-            if base_version is not None and base_version != version:
-                kept = self._keep(name, f"refused-{now().replace(':', '')}", data)
-                raise StaleSaveError(
-                    f"{name} was saved by someone else in between (version {version}, you began from {base_version}).",
-                    hint=f"Nothing is lost: yours is in the history as {kept.stem}. Choose which one to go on with.",
-                )
-            durable = self._bulk is None
-            if before is not None:
-                self._keep(name, str(version), before, durable=durable)
-            write_bytes(path, data, durable=durable)
+            version = save_whole(
+                place,
+                annotation,
+                Origins(author, what, source),
+                state=state,
+                base_version=base_version,
+                durable=self._bulk is None,
+            )
         self._changed(name)
-        return version + 1
+        return version
 
     def read_mask(self, name: str) -> Mask | None:
         """Class ids of a picture's Annotation, (H, W) uint8; None without one. Raises ReadError when sizes differ."""
@@ -249,36 +261,24 @@ class Project:
             )
         return annotation_to_mask(annotation, self.settings.labels)
 
-    def _before(self, path: Path) -> tuple[bytes | None, int]:
-        """The bytes of the file that a save replaces, and their version. A damaged file is kept, never overwritten."""
-        try:
-            data = path.read_bytes()
-        except FileNotFoundError:
-            return None, 0
-        try:
-            return data, stamp_of(read_labelme(data, name=path.name).annotation).version
-        except ReadError:
-            self._keep(path.stem, f"damaged-{now().replace(':', '')}", data)
-            return None, 0
-
-    def _keep(self, name: str, version: str, data: bytes, *, durable: bool = True) -> Path:
-        path = self.history / name / f"{version}.json"
-        write_bytes(path, data, durable=durable)
-        return path
-
     # -------------------------------------------------------------------------------------------------- settings
 
     def update_settings(self, **changes: Any) -> None:
         """Change fields of project.json, atomically, on top of what it holds now."""
         with locked(self.folder / ".lock"):
-            self.settings = replace(_read_settings(self.folder), **changes)
-            write_json(self.folder / "project.json", self.settings.to_json())
+            self._write_settings(replace(_read_settings(self.folder), **changes))
+
+    def _write_settings(self, settings: ProjectSettings) -> None:
+        write_json(self.folder / "project.json", settings.to_json())
+        self.settings = settings
 
     def add_labels(self, names: Iterable[str]) -> LabelSet:
-        """Add labels at the end; returns the whole set."""
-        labels = self.settings.labels.with_names(names)
-        if labels != self.settings.labels:
-            self.update_settings(labels=labels)
+        """Add labels at the end of those that are there now; returns the whole set."""
+        with locked(self.folder / ".lock"):
+            self.settings = _read_settings(self.folder)
+            labels = self.settings.labels.with_names(names)
+            if labels != self.settings.labels:
+                self._write_settings(replace(self.settings, labels=labels))
         return self.settings.labels
 
     def recolor_label(self, name: str, color: Color) -> None:
@@ -299,7 +299,8 @@ class Project:
                     replace(shape, label=new) if shape.label == old else shape for shape in annotation.shapes
                 )
                 state = stamp_of(annotation).state
-                self.save_annotation(sample.name, replace(annotation, shapes=shapes), author=author, state=state)
+                renamed, what = replace(annotation, shapes=shapes), f"Label {old} renamed to {new}"
+                self.save_annotation(sample.name, renamed, author=author, state=state, what=what)
                 changed += 1
         return changed
 
@@ -318,7 +319,7 @@ class Project:
     def bulk(self) -> Iterator[None]:
         """Inside, many pictures come in fast: the disk is told to keep them, and the index learns them, in batches."""
         Index(self).refresh()
-        self._bulk = _Bulk(self._digests(), self._by_name())
+        self._bulk = _Bulk(self._digests(), dict(self._by_name()))
         try:
             yield
         finally:
@@ -347,8 +348,8 @@ class Project:
         index.refresh()
         return {row.digest: row.name for row in index.rows() if row.digest}
 
-    def _by_name(self) -> dict[str, Sample]:
-        return self._bulk.names if self._bulk else {s.name: s for s in list_samples(self.images)}
+    def _by_name(self) -> Mapping[str, Sample]:
+        return self._bulk.names if self._bulk else samples_in(self.images)
 
 
 @dataclass
@@ -381,6 +382,11 @@ def _read_settings(folder: Path) -> ProjectSettings:
         raise ReadError(f"project.json in {folder} is damaged ({error!r}).", hint="Restore it from a copy.") from error
     except UserError as error:
         raise ReadError(f"project.json in {folder}: {error.message}", hint=error.hint) from error
+
+
+def _names_in(folder: Path) -> set[str]:
+    """The names of a folder in small letters."""
+    return {name.casefold() for name in os.listdir(folder)}
 
 
 def _suffix_of(data: bytes, filename: str) -> str:

@@ -25,7 +25,7 @@ import numpy as np
 
 from core.errors import ReadError, UserError
 from core.files import locked, read_json, safe_name, write_bytes, write_json
-from core.images import MAX_PIXELS, RGB, ImageSize, probe_image, read_image, shrink
+from core.images import MAX_PIXELS, RGB, ImageSize, IntensityRule, probe_image, read_image, shrink
 from core.process import give_way
 from core.project.project import Project
 from core.windowed import open_windowed
@@ -56,8 +56,12 @@ def levels_of(size: ImageSize) -> int:
 def picture_stamp(project: Project, sample: str) -> str:
     """Changes with the picture's file and the rule by which it is shown."""
     status = project.sample(sample).image.stat()
-    text = f"{status.st_mtime_ns} {status.st_size} {project.settings.intensity}"
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    return shown_stamp(f"{status.st_mtime_ns:x}-{status.st_size:x}", project.settings.intensity)
+
+
+def shown_stamp(file_stamp: str, rule: IntensityRule) -> str:
+    """The same from the stamp of the file that the index has."""
+    return hashlib.sha256(f"{file_stamp} {rule}".encode()).hexdigest()[:12]
 
 
 def open_pyramid(project: Project, sample: str) -> Pyramid:

@@ -8,10 +8,19 @@ from typing import Any, Literal, NamedTuple
 from core.annotation.labels import IGNORE, IGNORE_ID, LabelSet
 from core.images import MAX_PIXELS, ImageSize
 from core.project.index import SampleRow
+from core.project.sample import STATES
 from core.project.split import Split
 
 ProblemKind = Literal[
-    "unreadable", "size_mismatch", "leak", "unknown_label", "duplicate", "empty", "unfinished", "no_annotation"
+    "unreadable",
+    "size_mismatch",
+    "leak",
+    "unknown_label",
+    "duplicate",
+    "empty",
+    "unfinished",
+    "review",
+    "no_annotation",
 ]
 
 
@@ -28,7 +37,7 @@ class Report:
     """Counts over the Samples of a Project. `pixels` and `objects` are by label name, over all annotated pictures."""
 
     pictures: int
-    states: Mapping[str, int]  # todo, doing, done
+    states: Mapping[str, int]  # todo, doing, review, done
     parts: Mapping[str, int]  # train, val, test: of the pictures that are done
     pixels: Mapping[str, int]
     objects: Mapping[str, int]
@@ -61,7 +70,7 @@ def make_report(rows: Sequence[SampleRow], split: Split, labels: LabelSet) -> Re
     every = [*labels.names, *([IGNORE] if pixels[IGNORE] else [])]
     return Report(
         pictures=len(rows),
-        states={state: sum(row.state == state for row in rows) for state in ("todo", "doing", "done")},
+        states={state: sum(row.state == state for row in rows) for state in STATES},
         parts=dict(Counter(split.assignments[name] for name in done if name in split.assignments)),
         pixels={name: pixels[name] for name in every},
         objects={name: objects[name] for name in every[1:]},
@@ -106,6 +115,8 @@ def _problems_of(row: SampleRow) -> list[Problem]:
         found.append(Problem("empty", row.name, "has an annotation in which nothing is marked"))
     if row.state == "doing":
         found.append(Problem("unfinished", row.name, "is not finished, so it does not train"))
+    if row.state == "review":
+        found.append(Problem("review", row.name, "waits for a review, so it does not train"))
     return found
 
 

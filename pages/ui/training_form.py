@@ -45,6 +45,7 @@ class TrainingSet:
     train: Sequence[SampleRow]
     val: Sequence[SampleRow]
     doing: int  # begun, not finished: left out
+    review: int  # waits for a review: left out
     broken: Sequence[str]  # done, but unreadable or of another size
     labels: LabelSet
 
@@ -62,6 +63,7 @@ def training_set(project: Project, rows: Sequence[SampleRow]) -> TrainingSet:
         train=[row for row in chosen if parts[row.name] == "train"],
         val=[row for row in chosen if parts[row.name] == "val"],
         doing=sum(row.state == "doing" for row in rows),
+        review=sum(row.state == "review" for row in rows),
         broken=[row.name for row in rows if row.state == "done" and not usable(row)],
         labels=project.settings.labels,
     )
@@ -111,6 +113,8 @@ def show_set(chosen: TrainingSet) -> DeltaGenerator | None:
         st.warning(text, icon=":material/warning:")
     if chosen.doing:
         st.caption(f"{count(chosen.doing, 'picture')} begun but not finished: left out until marked as done.")
+    if chosen.review:
+        st.caption(f"{count(chosen.review, 'picture')} waiting for a review: left out until marked as done.")
     return last
 
 

@@ -82,9 +82,28 @@ def test_the_report_lists_problems_worst_first(filled: Project) -> None:
         ("unfinished", "1"),
         ("no_annotation", "2"),
     ]
-    assert report.states == {"todo": 2, "doing": 1, "done": 2}
+    assert report.states == {"todo": 2, "doing": 1, "review": 0, "done": 2}
     assert report.pixels["coin"] == 12
     assert report.parts == {"train": 1, "val": 1}
+
+
+def test_a_picture_that_waits_for_a_review_does_not_train(filled: Project) -> None:
+    filled.save_annotation("0", box(), author="Ann", state="review")
+    Index(filled).refresh()
+    row = Index(filled).rows()[0]
+    assert (row.state, usable(row)) == ("review", False)
+    report = make_report([row], Split({}), filled.settings.labels)
+    assert report.states == {"todo": 0, "doing": 0, "review": 1, "done": 0}
+    assert [problem.text for problem in report.problems] == ["waits for a review, so it does not train"]
+
+
+def test_a_stroke_does_not_read_the_picture_again(filled: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = Index(filled).rows()[0]
+    monkeypatch.setattr("core.project.index.probe_image", lambda *_: pytest.fail("the picture was read"))
+    filled.save_annotation("0", box(left=1), author="Ann")
+    after = Index(filled).rows()[0]
+    assert (after.version, after.digest, after.size, after.shapes) == (2, before.digest, SIZE, 1)
+    assert after.picture_stamp == before.picture_stamp != after.stamp
 
 
 def test_files_that_vanish_meanwhile_are_left_out(filled: Project) -> None:
