@@ -223,7 +223,7 @@ export class Editor {
     const before = new Set(this.doc.shapes.map((shape) => shape.id));
     try {
       const answer = await this.doc.operate(what, name, at, points, options);
-      if (answer.note) this.tell(answer.note);
+      if (answer.notes?.length) this.tell(answer.notes.join(' '));
       const fresh = this.doc.shapes.filter((shape) => !before.has(shape.id)).map((shape) => shape.id);
       this.choose([...fresh, ...ids]);
     } catch {
