@@ -100,6 +100,14 @@ def shape_to_mask_shape(shape: Shape, size: ImageSize) -> MaskShape | None:
     return tightened(mask_like(shape, box, region_in_box(shape, box)))
 
 
+def mask_of(shape: Shape, size: ImageSize) -> MaskShape:
+    """Like shape_to_mask_shape; raises ConfigError also for a shape without a pixel in the picture."""
+    mask = shape_to_mask_shape(shape, size)
+    if mask is None:
+        raise ConfigError("The shape has no pixel in the picture.", hint="Move it into the picture, or delete it.")
+    return mask
+
+
 def mask_like(shape: Shape, box: Box, region: Region) -> MaskShape:
     """A mask of these pixels, (box.height, box.width) bool, with what the person said about `shape`."""
     return MaskShape(
