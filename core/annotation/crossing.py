@@ -16,8 +16,8 @@ PAIRS: Final = 5_000_000  # pairs of edges looked at before giving up: about a s
 _ENTRIES: Final = 8  # cells that an edge may take on average
 
 
-class _Edges(NamedTuple):
-    """The edges of all rings, M of them. Those without length are left out."""
+class Edges(NamedTuple):
+    """The edges of several rings, M of them, in order. Those without length are left out."""
 
     starts: NDArray[np.float64]  # (M, 2)
     ends: NDArray[np.float64]
@@ -35,17 +35,29 @@ class _Listed(NamedTuple):
 
 def first_crossing(ring: Ring) -> tuple[float, float] | None:
     """A place (x, y) where `ring` crosses itself, None when it does not."""
-    return crossings([ring])[0]
+    return crossings(edges_of([ring]), 1)[0]
 
 
-def crossings(rings: Sequence[Ring]) -> list[tuple[float, float] | None]:
-    """For each ring a place (x, y) where it crosses itself, None when it does not.
+def edges_of(rings: Sequence[Ring]) -> Edges:
+    """The edges of all `rings`; a point that comes twice in a row counts once."""
+    kept = [ring[np.any(ring != np.roll(ring, -1, axis=0), axis=1)] for ring in rings]  # doubled points once
+    lengths = np.array([len(ring) for ring in kept], dtype=np.intp)
+    points = np.concatenate([*kept, np.zeros((0, 2))])
+    owner = np.repeat(np.arange(len(kept)), lengths)
+    first = (np.cumsum(lengths) - lengths)[owner]
+    place, length = np.arange(len(points)) - first, lengths[owner]
+    after = first + (place + 1) % np.maximum(length, 1)
+    before = first + (place - 1) % np.maximum(length, 1)
+    return Edges(points, points[after], owner, before, after)
+
+
+def crossings(edges: Edges, count: int) -> list[tuple[float, float] | None]:
+    """For each of `count` rings a place (x, y) where it crosses itself, None when it does not.
 
     After PAIRS comparisons what is not found yet is not looked for: only outlines of many long edges side by side,
     which no one draws, come there.
     """
-    found: list[tuple[float, float] | None] = [None] * len(rings)
-    edges = _edges_of(rings)
+    found: list[tuple[float, float] | None] = [None] * count
     if not len(edges.ring):
         return found
     with np.errstate(all="ignore"):  # of numbers near the largest that there are
@@ -67,19 +79,7 @@ def crossings(rings: Sequence[Ring]) -> list[tuple[float, float] | None]:
     return found
 
 
-def _edges_of(rings: Sequence[Ring]) -> _Edges:
-    kept = [ring[np.any(ring != np.roll(ring, -1, axis=0), axis=1)] for ring in rings]  # doubled points once
-    lengths = np.array([len(ring) for ring in kept], dtype=np.intp)
-    points = np.concatenate([*kept, np.zeros((0, 2))])
-    owner = np.repeat(np.arange(len(kept)), lengths)
-    first = (np.cumsum(lengths) - lengths)[owner]
-    place, length = np.arange(len(points)) - first, lengths[owner]
-    after = first + (place + 1) % np.maximum(length, 1)
-    before = first + (place - 1) % np.maximum(length, 1)
-    return _Edges(points, points[after], owner, before, after)
-
-
-def _listed_by_cell(edges: _Edges) -> _Listed:
+def _listed_by_cell(edges: Edges) -> _Listed:
     """Each edge once for each cell of its ring's grid that its box touches, in the order of the cells."""
     low, high = np.minimum(edges.starts, edges.ends), np.maximum(edges.starts, edges.ends)
     side = _cell_sides(edges, low, high)[:, None]
@@ -95,7 +95,7 @@ def _listed_by_cell(edges: _Edges) -> _Listed:
     return _Listed(edge, np.concatenate([[0], np.cumsum(changes)]))
 
 
-def _cell_sides(edges: _Edges, low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.float64]:
+def _cell_sides(edges: Edges, low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.float64]:
     """The side of the grid's cells of each edge's ring: so small that few edges share one, so large that an edge takes
     _ENTRIES cells on average."""
     count = np.bincount(edges.ring)
@@ -110,14 +110,15 @@ def _cell_sides(edges: _Edges, low: NDArray[np.float64], high: NDArray[np.float6
 
 
 def _crossed(
-    edges: _Edges, first: NDArray[np.intp], second: NDArray[np.intp]
+    edges: Edges, first: NDArray[np.intp], second: NDArray[np.intp]
 ) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
     """Whether the outline goes through itself at each pair of edges (ab and cd), (K,), and where, (K, 2)."""
     a, b, c, d = edges.starts[first], edges.ends[first], edges.starts[second], edges.ends[second]
     before_a, before_c = edges.starts[edges.before[first]], edges.starts[edges.before[second]]
     a_at, b_at, c_at, d_at = _side(c, d, a), _side(c, d, b), _side(a, b, c), _side(a, b, d)
     through = (a_at * b_at < 0) & (c_at * d_at < 0)
-    places = np.where(through[:, None], c + (c_at / (c_at - d_at))[:, None] * (d - c), c)
+    away_c, away_d = _turn(a, b, c), _turn(a, b, d)
+    places = np.where(through[:, None], c + (away_c / (away_c - away_d))[:, None] * (d - c), c)
     c_inside = (c_at == 0) & _between(a, b, c) & (_side(a, b, before_c) * d_at < 0)
     a_inside = (a_at == 0) & _between(c, d, a) & (_side(c, d, before_a) * b_at < 0)
     places[a_inside] = a[a_inside]
@@ -127,9 +128,16 @@ def _crossed(
     return (through | c_inside | a_inside | same) & ~neighbours, places
 
 
+def _turn(a: Ring, b: Ring, point: Ring) -> NDArray[np.float64]:
+    """How far from the line through a and b `point` lies, times the length of ab, positive at its right, row by row."""
+    x, y = (point - a).T
+    along_x, along_y = (b - a).T
+    return np.asarray(along_x * y - along_y * x)
+
+
 def _side(a: Ring, b: Ring, point: Ring) -> NDArray[np.float64]:
     """-1, 0 or 1: on which side of the line from a to b `point` lies, row by row."""
-    return np.sign((b[:, 0] - a[:, 0]) * (point[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (point[:, 0] - a[:, 0]))
+    return np.sign(_turn(a, b, point))
 
 
 def _between(a: Ring, b: Ring, point: Ring) -> NDArray[np.bool_]:
@@ -139,15 +147,15 @@ def _between(a: Ring, b: Ring, point: Ring) -> NDArray[np.bool_]:
 
 def _interleaved(before: Ring, corner: Ring, after: Ring, other_before: Ring, other_after: Ring) -> NDArray[np.bool_]:
     """Whether at `corner` the way other_before - corner - other_after goes through the way before - corner - after."""
-    turns_left = _side(before, corner, after) > 0
+    turns_right = _side(before, corner, after) > 0
 
-    def left_and_right(point: Ring) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    def right_and_left(point: Ring) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         at_before, at_after = _side(before, corner, point), _side(corner, after, point)
-        left = np.where(turns_left, (at_before > 0) & (at_after > 0), (at_before > 0) | (at_after > 0))
+        right = np.where(turns_right, (at_before > 0) & (at_after > 0), (at_before > 0) | (at_after > 0))
         along = ((at_before == 0) & ~_between(before, point, corner)) | (
             (at_after == 0) & ~_between(after, point, corner)
         )
-        return left & ~along, ~left & ~along
+        return right & ~along, ~right & ~along
 
-    (left, right), (other_left, other_right) = left_and_right(other_before), left_and_right(other_after)
-    return np.asarray((left & other_right) | (right & other_left))
+    (right, left), (other_right, other_left) = right_and_left(other_before), right_and_left(other_after)
+    return np.asarray((right & other_left) | (left & other_right))
