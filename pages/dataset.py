@@ -29,6 +29,13 @@ _PROBLEM_WORDS: Final = {
     "unknown_label": "labels that the project does not have",
     "duplicate": "the same picture twice",
     "empty": "nothing is marked",
+    "outside": "shapes outside of the picture",
+    "crossing": "shapes that cross themselves",
+    "few_points": "polygons of fewer than 3 points",
+    "zero_area": "shapes without area",
+    "sliver": "shapes thinner than a pixel",
+    "partly_outside": "shapes over the edge of the picture",
+    "coarse": "points too far apart in curves",
     "unfinished": "begun, not finished",
     "no_annotation": "no annotation yet",
 }
