@@ -8,6 +8,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
 
 from core.project.home import projects_home
+from core.serving import suggesting
 
 
 async def health(_: Request) -> JSONResponse:
@@ -15,4 +16,4 @@ async def health(_: Request) -> JSONResponse:
     return JSONResponse({"status": "ok", "projects": str(projects_home())})
 
 
-ROUTES: Final[Sequence[BaseRoute]] = (Route("/healthz", health),)
+ROUTES: Final[Sequence[BaseRoute]] = (Route("/healthz", health), *suggesting.ROUTES)

@@ -1,8 +1,8 @@
 """What a server sends to an ASGI application, and what it answers. Starlette's own client needs one package more."""
 
 import asyncio
-import json
 from dataclasses import dataclass
+from json import dumps, loads
 from typing import Any
 
 from starlette.types import ASGIApp, Message
@@ -17,12 +17,24 @@ class Answer:
 
     @property
     def json(self) -> Any:
-        return json.loads(self.body)
+        return loads(self.body)
 
 
-def ask(app: ASGIApp, path: str = "/", *, method: str = "GET", **headers: str) -> Answer:
-    """One HTTP request."""
-    sent = _talk(app, {**_scope("http", path, headers), "method": method, "scheme": "http"}, {"type": "http.request"})
+def ask(
+    app: ASGIApp,
+    path: str = "/",
+    *,
+    method: str = "GET",
+    json: object = None,
+    body: bytes | None = None,
+    **headers: str,
+) -> Answer:
+    """One HTTP request; a POST with `json` or with the bytes `body`."""
+    if json is not None:
+        body = dumps(json).encode()
+    method = method if body is None else "POST"
+    request = {"type": "http.request", "body": body or b""}
+    sent = _talk(app, {**_scope("http", path, headers), "method": method, "scheme": "http"}, request)
     body = b"".join(message.get("body", b"") for message in sent)
     return Answer(next(message["status"] for message in sent if message["type"] == "http.response.start"), body)
 
