@@ -51,24 +51,24 @@ def findings(shape: Shape, size: ImageSize, preset: str) -> tuple[Finding, ...]:
 def findings_of(shapes: Sequence[Shape], size: ImageSize, preset: str) -> list[tuple[Finding, ...]]:
     """The findings of each of `shapes`; together they take a fraction of the time."""
     outlined = [i for i, shape in enumerate(shapes) if isinstance(shape, Polygon | OrientedRectangle)]
+    lengths = [len(shapes[i].points_xy) for i in outlined]
+    numbers = (number for i in outlined for point in shapes[i].points_xy for number in point)
+    points = np.fromiter(numbers, np.float64, 2 * sum(lengths)).reshape(-1, 2)
     of_outline: dict[int, list[Finding]] = {}
     with np.errstate(all="ignore"):  # of numbers near the largest that there are
-        edges = edges_of([np.array(shapes[i].points_xy) for i in outlined])
+        edges = edges_of(points, lengths)
         crossed = crossings(edges, len(outlined))
         areas, perimeters = _areas(edges, len(outlined)), _perimeters(edges, len(outlined))
         coarse = _coarse(edges, SPACING[preset], size) if preset in SPACING else {}
+    extents = _extents(points, lengths)
     for ring, i in enumerate(outlined):
-        of_outline[i] = _of_outline(shapes[i], crossed[ring], float(areas[ring]), float(perimeters[ring]), size)
-    of_spacing = {
-        outlined[ring]: found for ring, found in coarse.items() if isinstance(shapes[outlined[ring]], Polygon)
-    }
+        shape = shapes[i]
+        found = _of_outline(shape, crossed[ring], float(areas[ring]), float(perimeters[ring]), size)
+        of_outline[i] = [*found, *_outside(extents[ring], size)]
+        if isinstance(shape, Polygon) and ring in coarse:
+            of_outline[i].append(coarse[ring])
     return [
-        (
-            *(of_outline[i] if i in of_outline else _without_area(shape, size)),
-            *_outside(shape, size),
-            *((of_spacing[i],) if i in of_spacing and isinstance(shape, Polygon) else ()),
-        )
-        for i, shape in enumerate(shapes)
+        tuple(of_outline[i] if i in of_outline else _without_outline(shape, size)) for i, shape in enumerate(shapes)
     ]
 
 
@@ -89,38 +89,41 @@ def _of_outline(
     return []
 
 
-def _without_area(shape: Shape, size: ImageSize) -> list[Finding]:
+def _without_outline(shape: Shape, size: ImageSize) -> list[Finding]:
+    xs, ys = zip(*shape.points_xy, strict=True)
+    extent, last, empty = (min(xs), min(ys), max(xs), max(ys)), 0, False
     match shape:
         case Rectangle():
-            (x0, y0), (x1, y1) = shape.points_xy
-            empty = x0 == x1 or y0 == y1
-        case Circle():
-            empty = shape.points_xy[0] == shape.points_xy[1]
-        case MaskShape():
-            empty = not shape.region.any()
-        case _:
-            empty = False
-    return [Finding("zero_area", "has no area", _first(shape, size))] if empty else []
-
-
-def _outside(shape: Shape, size: ImageSize) -> list[Finding]:
-    xs, ys = zip(*shape.points_xy, strict=True)
-    left, top, right, bottom = min(xs), min(ys), max(xs), max(ys)
-    width, height = float(size.width), float(size.height)
-    match shape:
+            empty = xs[0] == xs[1] or ys[0] == ys[1]
         case Circle():
             radius = math.hypot(xs[1] - xs[0], ys[1] - ys[0])
-            left, top, right, bottom = xs[0] - radius, ys[0] - radius, xs[0] + radius, ys[0] + radius
+            extent, empty = (xs[0] - radius, ys[0] - radius, xs[0] + radius, ys[0] + radius), radius == 0
         case MaskShape():
-            width, height = width - 1, height - 1  # its points are the first and the last pixel
+            last, empty = 1, not shape.region.any()  # its points are the first and the last pixel
+    found = [Finding("zero_area", "has no area", _first(shape, size))] if empty else []
+    return [*found, *_outside(extent, size, last=last)]
+
+
+def _outside(extent: tuple[float, float, float, float], size: ImageSize, *, last: int = 0) -> list[Finding]:
+    """extent: left, top, right, bottom, up to the edge of the picture, or of a mask up to its last pixel."""
+    left, top, right, bottom = extent
     place = _within((left + right) / 2, (top + bottom) / 2, size)
     if right < 0 or bottom < 0 or left >= size.width or top >= size.height:
         return [Finding("outside", "lies outside of the picture", place)]
-    over = max(-left, -top, right - width, bottom - height)
+    over = max(-left, -top, right - (size.width - last), bottom - (size.height - last))
     if over <= 0:
         return []
     text = f"reaches over the edge of the picture by {max(1, _whole(over))} px"
     return [Finding("partly_outside", text, place)]
+
+
+def _extents(points: NDArray[np.float64], lengths: Sequence[int]) -> list[tuple[float, float, float, float]]:
+    """Left, top, right and bottom of each ring."""
+    if not lengths:
+        return []
+    starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
+    both = np.minimum.reduceat(points, starts), np.maximum.reduceat(points, starts)
+    return [(left, top, right, bottom) for left, top, right, bottom in np.concatenate(both, axis=1).tolist()]
 
 
 def _areas(edges: Edges, count: int) -> NDArray[np.float64]:

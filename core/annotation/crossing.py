@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 Ring = NDArray[np.float64]  # (N, 2) points x, y; not closed
 PAIRS: Final = 5_000_000  # pairs of edges looked at before giving up: about a second
+_MIXERS: Final = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9], dtype=np.uint64)
 _ENTRIES: Final = 8  # cells that an edge may take on average
 
 
@@ -26,29 +27,44 @@ class Edges(NamedTuple):
     after: NDArray[np.intp]
 
 
+class _RingOrder(NamedTuple):
+    """For each of M points or edges which ring it is of, and which is before and after it there."""
+
+    ring: NDArray[np.intp]
+    before: NDArray[np.intp]
+    after: NDArray[np.intp]
+
+
 class _Listed(NamedTuple):
-    """Entries (edge, cell), sorted by cell."""
+    """Entries (edge, number of a cell), sorted by cell."""
 
     edge: NDArray[np.intp]
-    cell: NDArray[np.intp]
+    cell: NDArray[np.uint64]
 
 
 def first_crossing(ring: Ring) -> tuple[float, float] | None:
     """A place (x, y) where `ring` crosses itself, None when it does not."""
-    return crossings(edges_of([ring]), 1)[0]
+    return crossings(edges_of(ring, [len(ring)]), 1)[0]
 
 
-def edges_of(rings: Sequence[Ring]) -> Edges:
-    """The edges of all `rings`; a point that comes twice in a row counts once."""
-    kept = [ring[np.any(ring != np.roll(ring, -1, axis=0), axis=1)] for ring in rings]  # doubled points once
-    lengths = np.array([len(ring) for ring in kept], dtype=np.intp)
-    points = np.concatenate([*kept, np.zeros((0, 2))])
-    owner = np.repeat(np.arange(len(kept)), lengths)
-    first = (np.cumsum(lengths) - lengths)[owner]
-    place, length = np.arange(len(points)) - first, lengths[owner]
-    after = first + (place + 1) % np.maximum(length, 1)
-    before = first + (place - 1) % np.maximum(length, 1)
-    return Edges(points, points[after], owner, before, after)
+def edges_of(points: Ring, lengths: Sequence[int]) -> Edges:
+    """The edges of several rings, the points of which follow each other in `points`, so many of each.
+
+    A point that comes twice in a row counts once.
+    """
+    whole = _ring_order(np.asarray(lengths, dtype=np.intp))
+    kept = np.any(points != points[whole.after], axis=1)
+    left = _ring_order(np.bincount(whole.ring[kept], minlength=len(lengths)))
+    starts = points[kept]
+    return Edges(starts, starts[left.after], left.ring, left.before, left.after)
+
+
+def _ring_order(lengths: NDArray[np.intp]) -> _RingOrder:
+    ring = np.repeat(np.arange(len(lengths)), lengths)
+    first, length = (np.cumsum(lengths) - lengths)[ring], lengths[ring]
+    place = np.arange(len(ring)) - first
+    before, after = first + (place - 1) % length, first + (place + 1) % length
+    return _RingOrder(ring, before.astype(np.intp), after.astype(np.intp))
 
 
 def crossings(edges: Edges, count: int) -> list[tuple[float, float] | None]:
@@ -87,12 +103,12 @@ def _listed_by_cell(edges: Edges) -> _Listed:
     columns, rows = (last - first + 1).astype(np.intp).T
     edge = np.repeat(np.arange(len(rows)), columns * rows)
     within = np.arange(len(edge)) - np.repeat(np.cumsum(columns * rows) - columns * rows, columns * rows)
-    x, y = first[edge, 0] + within % columns[edge], first[edge, 1] + within // columns[edge]
-    ring = edges.ring[edge]
-    order = np.lexsort((y, x, ring))
-    edge, x, y, ring = edge[order], x[order], y[order], ring[order]
-    changes = (np.diff(x) != 0) | (np.diff(y) != 0) | (np.diff(ring) != 0)
-    return _Listed(edge, np.concatenate([[0], np.cumsum(changes)]))
+    cell = first[edge] + np.stack([within % columns[edge], within // columns[edge]], axis=1)
+    # where two cells get the same number, some edges are compared for nothing
+    numbers = cell.astype(np.int64).astype(np.uint64) * _MIXERS[:2]
+    number = (numbers[:, 0] ^ numbers[:, 1]) + edges.ring[edge].astype(np.uint64) * _MIXERS[2]
+    order = np.argsort(number)
+    return _Listed(edge[order], number[order])
 
 
 def _cell_sides(edges: Edges, low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.float64]:

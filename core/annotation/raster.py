@@ -59,7 +59,8 @@ def region_in_box(shape: Shape, box: Box) -> Region:
         # Only rows are cut off: Pillow computes columns in single precision, so moved sideways it rounds differently
         canvas = Image.new("L", (box.right, min(rows, box.bottom - top)))
         _draw(ImageDraw.Draw(canvas), shape, 1, top=top)
-        region[top - box.top : top - box.top + canvas.height] = np.asarray(canvas)[:, box.left :]
+        drawn = canvas.crop((box.left, 0, box.right, canvas.height))  # here, because numpy's view copies all of it
+        region[top - box.top : top - box.top + canvas.height] = np.asarray(drawn)
     return region
 
 

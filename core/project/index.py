@@ -1,12 +1,13 @@
 """What a Project holds, as a table that opens 5,000 pictures at once: sizes, states, pixels and objects a class.
 
 SQLite, derived from the files; delete index.sqlite and it is rebuilt. A row is made anew when the stamp (time, bytes)
-of its picture or Annotation, or the Project's labels, changed.
+of its picture or Annotation, or the Project's labels or preset, changed.
 """
 
 import hashlib
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from os import scandir
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from core.annotation.checks import findings_of
 from core.annotation.labels import IGNORE
 from core.annotation.raster import annotation_to_mask, class_pixels
 from core.annotation.shapes import Annotation
@@ -25,7 +27,7 @@ from core.project.sample import Sample, list_samples, stamp_of
 if TYPE_CHECKING:
     from core.project.project import Project
 
-SCHEMA: Final = 4
+SCHEMA: Final = 5
 _CREATE: Final = """
     CREATE TABLE IF NOT EXISTS sample (
         name TEXT PRIMARY KEY, stamp TEXT NOT NULL, image TEXT NOT NULL, digest TEXT NOT NULL, row TEXT NOT NULL
@@ -51,6 +53,7 @@ class SampleRow:
     pixels: dict[int, int]
     objects: dict[int, int]
     shapes: int | None  # how many; None without a readable Annotation
+    findings: dict[str, int]  # kind of core/annotation/checks.py: how many shapes
     unknown_labels: tuple[str, ...]
     error: str  # why picture or Annotation cannot be read; empty when both can
 
@@ -116,7 +119,9 @@ class Index:
     # ---------------------------------------------------------------------------------------------------- making
 
     def _stamps(self) -> dict[str, tuple[Sample, str]]:
-        labels = hashlib.sha256(json.dumps(self._project.settings.labels.to_json()).encode()).hexdigest()[:8]
+        settings = self._project.settings
+        made_for = json.dumps([settings.labels.to_json(), settings.preset])
+        labels = hashlib.sha256(made_for.encode()).hexdigest()[:8]
         images, annotations = _stamps_in(self._project.images), _stamps_in(self._project.annotations)
         return {
             sample.name: (
@@ -160,6 +165,7 @@ class Index:
             pixels=pixels,
             objects=objects,
             shapes=len(annotation.shapes) if annotation else None,
+            findings=_findings(annotation, size, project.settings.preset),
             unknown_labels=unknown,
             error=error,
         )
@@ -212,6 +218,13 @@ def _content(
     for class_id, _ in instances:
         objects[class_id] = objects.get(class_id, 0) + 1
     return pixels, objects, tuple(name for name in annotation.label_names if name not in known)
+
+
+def _findings(annotation: Annotation | None, size: ImageSize, preset: str) -> dict[str, int]:
+    """How many Shapes each kind of finding has. Takes about as long as painting them, so each save can afford it."""
+    if annotation is None or annotation.size != size:  # the report says that, and the rest would be wrong
+        return {}
+    return dict(Counter(found.kind for of_shape in findings_of(annotation.shapes, size, preset) for found in of_shape))
 
 
 def _stamps_in(folder: Path) -> dict[str, str]:

@@ -3,8 +3,9 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
+from core.annotation.checks import FindingKind
 from core.annotation.labels import IGNORE, IGNORE_ID, LabelSet
 from core.images import MAX_PIXELS, ImageSize
 from core.project.index import SampleRow
@@ -18,10 +19,28 @@ ProblemKind = Literal[
     "unknown_label",
     "duplicate",
     "empty",
+    "outside",
+    "crossing",
+    "few_points",
+    "zero_area",
+    "sliver",
+    "partly_outside",
+    "coarse",
     "unfinished",
     "review",
     "no_annotation",
 ]
+
+# What core/annotation/checks.py finds: of one Shape, of several
+_OF_SHAPES: Final[Mapping[FindingKind, tuple[str, str]]] = {
+    "outside": ("lies outside of the picture", "lie outside of the picture"),
+    "crossing": ("crosses itself", "cross themselves"),
+    "few_points": ("has fewer than 3 different points", "have fewer than 3 different points"),
+    "zero_area": ("has no area", "have no area"),
+    "sliver": ("is thinner than a pixel", "are thinner than a pixel"),
+    "partly_outside": ("reaches over the edge of the picture", "reach over the edge of the picture"),
+    "coarse": ("has points too far apart where it is curved", "have points too far apart where they are curved"),
+}
 
 
 class Problem(NamedTuple):
@@ -113,6 +132,12 @@ def _problems_of(row: SampleRow) -> list[Problem]:
         found.append(Problem("unknown_label", row.name, f"uses labels that the project does not have: {names}"))
     if not any(class_id not in (0, IGNORE_ID) for class_id in row.pixels):
         found.append(Problem("empty", row.name, "has an annotation in which nothing is marked"))
+    for kind, (one, several) in _OF_SHAPES.items():
+        count = row.findings.get(kind, 0)
+        if count == 1:
+            found.append(Problem(kind, row.name, f"has 1 shape that {one}"))
+        elif count:
+            found.append(Problem(kind, row.name, f"has {count} shapes that {several}"))
     if row.state == "doing":
         found.append(Problem("unfinished", row.name, "is not finished, so it does not train"))
     if row.state == "review":

@@ -6,15 +6,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.annotation.labels import IGNORE, IGNORE_ID, LabelSet
+from core.annotation.pixels import Box, is_tight
 from core.annotation.raster import (
     Mask,
     annotation_to_mask,
     class_pixels,
     count_objects,
+    drawn_box,
     mask_to_shapes,
+    region_in_box,
+    shape_to_mask_shape,
     shape_to_region,
 )
-from core.annotation.shapes import Annotation, MaskShape, Points, Polygon, Rectangle, Shape
+from core.annotation.shapes import Annotation, Circle, MaskShape, Points, Polygon, Rectangle, Shape
+from core.errors import ConfigError
 from core.images import ImageSize
 from tests.drawings import SIZES, annotations, mask_shapes, masks, outlines
 from tests.labelme_oracle import labelme_shapes
@@ -145,3 +150,81 @@ def test_objects_that_touch_by_a_corner_are_one() -> None:
 
 def test_class_pixels_counts_the_classes_asked_for() -> None:
     assert class_pixels(np.array([[0, 1, 1, 255]], dtype=np.uint8), (0, 1, 2)) == {0: 1, 1: 2, 2: 0}
+
+
+@st.composite
+def boxes_in(draw: st.DrawFn, size: ImageSize) -> Box:
+    left, top = draw(st.integers(0, size.width)), draw(st.integers(0, size.height))
+    return Box(left, top, draw(st.integers(0, size.width - left)), draw(st.integers(0, size.height - top)))
+
+
+@settings(max_examples=300, deadline=None)
+@given(outlines() | mask_shapes(), SIZES, st.data())
+def test_a_box_holds_what_the_whole_picture_holds_there(shape: Shape, size: ImageSize, data: st.DataObject) -> None:
+    box = data.draw(boxes_in(size))
+    whole = shape_to_region(shape, size)
+    part = whole[box.top : box.bottom, box.left : box.right]
+    np.testing.assert_array_equal(region_in_box(shape, box), part)
+
+
+@settings(max_examples=300, deadline=None)
+@given(outlines() | mask_shapes(), SIZES)
+def test_the_mask_of_a_shape_has_its_pixels_and_the_least_box(shape: Shape, size: ImageSize) -> None:
+    whole = shape_to_region(shape, size)
+    found = shape_to_mask_shape(shape, size)
+    assert (found is None) == (not whole.any())
+    if found is not None:
+        np.testing.assert_array_equal(shape_to_region(found, size), whole)
+        assert is_tight(found.region)
+        assert found.region.sum() == whole.sum()
+        assert (found.label, found.group_id, found.description) == (shape.label, shape.group_id, shape.description)
+        assert (found.flags, found.extra) == (shape.flags, shape.extra)
+
+
+@settings(max_examples=200, deadline=None)
+@given(outlines(("polygon", "line", "linestrip", "circle")), st.integers(0, 3), st.integers(14_990, 15_010))
+def test_far_from_the_corner_a_box_still_rounds_as_the_whole_picture(shape: Shape, down: int, right: int) -> None:
+    moved = replace(shape, points_xy=tuple((x + right, y + 40 * down) for x, y in shape.points_xy))
+    size = ImageSize(40 * down + 50, right + 50)
+    whole = shape_to_region(moved, size)
+    box = drawn_box(moved, size)
+    np.testing.assert_array_equal(region_in_box(moved, box), whole[box.top : box.bottom, box.left : box.right])
+    assert whole.sum() == region_in_box(moved, box).sum()
+
+
+def test_a_box_is_drawn_in_strips_where_the_canvas_would_be_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    shape = Polygon(label="wall", points_xy=((2.5, 1), (38, 7.5), (30, 39), (1, 30)))
+    whole = region_in_box(shape, Box(0, 0, 40, 40))
+    monkeypatch.setattr("core.annotation.raster._CANVAS", 200)
+    np.testing.assert_array_equal(region_in_box(shape, Box(0, 0, 40, 40)), whole)
+    assert whole.sum() > 500
+
+
+@pytest.mark.parametrize("far", [1e6, 1e9, 1e155, 1e300])
+def test_a_circle_of_any_radius_is_drawn_at_once(far: float) -> None:
+    size = ImageSize(30, 40)
+    assert shape_to_region(Circle(label="wall", points_xy=((9, 9), (far, 9))), size).all()
+    at_the_edge = Circle(label="wall", points_xy=((20 - far, 15), (20, 15)))
+    if far < 1e9:  # beyond, half pixels are lost
+        region = shape_to_region(at_the_edge, size)
+        assert region[15, :20].all()
+        assert not region[:, 22:].any()
+
+
+@pytest.mark.parametrize("radius", [100_000.5, 100_001.0, 123_456.0])
+def test_circles_too_large_for_pillow_are_the_same_but_for_the_edge(
+    radius: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size, shape = ImageSize(200, 300), Circle(label="wall", points_xy=((150 - radius, 60), (150, 60)))
+    ours = shape_to_region(shape, size)
+    monkeypatch.setattr("core.annotation.raster._ROUND_LIMIT", 1e6)
+    pillows = shape_to_region(shape, size)
+    assert (ours != pillows).sum() <= 2 * size.height
+    assert not (ours != pillows)[:, :148].any()
+    assert not (ours != pillows)[:, 153:].any()
+
+
+def test_a_mask_too_large_for_memory_is_refused() -> None:
+    shape = Rectangle(label="wall", points_xy=((0, 0), (20_000, 20_000)))
+    with pytest.raises(ConfigError, match="20000 x 20000 pixels is too large"):
+        shape_to_mask_shape(shape, ImageSize(20_000, 20_000))

@@ -1,10 +1,11 @@
 """The index is a cache: right after each change, rebuilt when it is gone or damaged."""
 
+import math
 from dataclasses import replace
 
 import pytest
 
-from core.annotation.shapes import Annotation, Rectangle
+from core.annotation.shapes import Annotation, Polygon, Rectangle
 from core.project.index import Index
 from core.project.project import Project
 from core.project.report import make_report, usable
@@ -111,3 +112,30 @@ def test_files_that_vanish_meanwhile_are_left_out(filled: Project) -> None:
     (filled.images / ".x.part").symlink_to(filled.images / "renamed.png")
     assert Index(filled).refresh() == 0
     assert len(Index(filled).rows()) == 3
+
+
+def test_what_is_wrong_with_shapes_is_counted_and_reported(filled: Project) -> None:
+    eight = Polygon(label="coin", points_xy=((1, 1), (5, 5), (5, 1), (1, 5)))
+    far = Rectangle(label="coin", points_xy=((50, 1), (60, 5)))
+    over = Rectangle(label="coin", points_xy=((-3, 1), (5, 5)))
+    filled.save_annotation("0", Annotation(size=SIZE, shapes=(eight, eight, far, over)), author="Ann")
+    rows = Index(filled).rows()
+    assert rows[0].findings == {"crossing": 2, "outside": 1, "partly_outside": 1}
+    assert rows[1].findings == {}
+    problems = make_report(rows, Split(), filled.settings.labels).problems
+    assert [(problem.kind, problem.text) for problem in problems if problem.sample == "0"] == [
+        ("outside", "has 1 shape that lies outside of the picture"),
+        ("crossing", "has 2 shapes that cross themselves"),
+        ("partly_outside", "has 1 shape that reaches over the edge of the picture"),
+    ]
+
+
+def test_another_preset_looks_for_other_things(filled: Project) -> None:
+    octagon = tuple(
+        (6 + 5 * math.cos(k * math.pi / 4 + 0.1), 6 + 5 * math.sin(k * math.pi / 4 + 0.1)) for k in range(8)
+    )
+    filled.save_annotation("0", Annotation(size=SIZE, shapes=(Polygon(label="coin", points_xy=octagon),)), author="Ann")
+    assert Index(filled).rows()[0].findings == {}
+    filled.update_settings(preset="medical")
+    Index(filled).refresh()
+    assert Index(filled).rows()[0].findings == {"coarse": 1}
