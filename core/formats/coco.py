@@ -50,9 +50,9 @@ def read_coco(source: Source, size_of: SizeOf) -> Reading:
             tables.append(read_table(value, file, places))
             notes += tables[-1].notes
     if not tables:
-        said = f" {notes[0].text[:1].upper()}{notes[0].text[1:]}." if notes else ""
+        broken = next((note.text for note in notes if note.kind == "error"), "")
         raise ReadError(
-            f"{source.title} holds no COCO file that can be read.{said}",
+            f"{broken}." if broken else f"{source.title} holds no COCO file.",
             hint='COCO is a JSON object with lists called "images", "annotations" and "categories".',
         )
     pictures = _each_once(tables, notes)
