@@ -1,9 +1,8 @@
 """Writing COCO's JSON (FORMATS 3.2): the exact pixels of each object, and what COCO cannot hold, told."""
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from core.formats.canvas import Canvas
 from core.formats.coco_shape import EXTRA_KEY, KEYS, write_as_drawn, write_segmentation
 from core.formats.coco_table import LABELME_KEY, PAINTING_ORDER
 from core.formats.dataset import Archive, ExportItem, Part
+from core.formats.losses import Loss, Losses
 from core.formats.note import Note
 from core.formats.rle import Crop
 from core.images import ImageSize
@@ -23,38 +23,32 @@ _INFO: Final = {
 }
 
 
-class _Loss(NamedTuple):
-    one: str
-    many: str
-
-
-_IGNORE_LOST: Final = _Loss(
+_IGNORE_LOST: Final = Loss(
     f"a shape drawn as {IGNORE} was left out: COCO knows no pixels without a label",
     f"# shapes drawn as {IGNORE} were left out: COCO knows no pixels without a label",
 )
-_BACKGROUND_LOST: Final = _Loss(
+_BACKGROUND_LOST: Final = Loss(
     "a shape of the background was left out and cut out of the shapes below it",
     "# shapes of the background were left out and cut out of the shapes below them",
 )
-_EMPTY_LOST: Final = _Loss(
+_EMPTY_LOST: Final = Loss(
     "a shape that covers no pixel of its picture was left out",
     "# shapes that cover no pixel of their picture were left out",
 )
-_OUTSIDE_LOST: Final = _Loss(
+_OUTSIDE_LOST: Final = Loss(
     "what a mask has outside of its picture was cut off", "what # masks have outside of their pictures was cut off"
 )
-_LINES_LOST: Final = _Loss(
+_LINES_LOST: Final = Loss(
     "a line or point was written as the pixels that it covers",
     "# lines and points were written as the pixels that they cover",
 )
-_GROUP_LOST: Final = _Loss(
+_GROUP_LOST: Final = Loss(
     "a group of shapes with a mask among them became one mask", "# groups of shapes with a mask among them became one"
 )
-_COVERED_LOST: Final = _Loss(
+_COVERED_LOST: Final = Loss(
     "what lies between the shapes of a group was cut out of the lower ones",
     "what lies between the shapes of a group was cut out of the lower ones in # groups",
 )
-_Losses = Counter[_Loss]
 
 
 def write_coco(items: Iterable[ExportItem], labels: LabelSet, archive: Archive) -> tuple[Note, ...]:
@@ -63,16 +57,14 @@ def write_coco(items: Iterable[ExportItem], labels: LabelSet, archive: Archive) 
     Shapes of one label and group are one annotation. Objects that overlap stay whole, in painting order. Category ids
     are class ids. Returns what COCO cannot hold.
     """
-    losses: _Losses = Counter()
+    losses = Losses()
     sheets: dict[Part | None, _Sheet] = {}
     for item in items:
         sheets.setdefault(item.part, _Sheet()).add(item, labels, losses)
     for part, sheet in (sheets or {None: _Sheet()}).items():
         name = part or ("all" if len(sheets) < 2 else "other")
         archive.add(f"annotations/instances_{name}.json", sheet.data(labels))
-    return tuple(
-        Note("lost", loss.one if count == 1 else loss.many.replace("#", f"{count:,}")) for loss, count in losses.items()
-    )
+    return losses.notes()
 
 
 class _Sheet:
@@ -82,7 +74,7 @@ class _Sheet:
         self._images: list[str] = []
         self._annotations: list[str] = []
 
-    def add(self, item: ExportItem, labels: LabelSet, losses: _Losses) -> None:
+    def add(self, item: ExportItem, labels: LabelSet, losses: Losses) -> None:
         size, image_id = item.annotation.size, len(self._images) + 1
         image: dict[str, Any] = {"id": image_id, "file_name": item.file_name}
         image |= {"width": size.width, "height": size.height}
@@ -137,17 +129,16 @@ def _text(value: Mapping[str, Any]) -> str:
 
 
 def _objects(
-    shapes: Sequence[Shape], labels: LabelSet, canvas: Canvas, losses: _Losses
+    shapes: Sequence[Shape], labels: LabelSet, canvas: Canvas, losses: Losses
 ) -> Iterator[tuple[list[Shape], Crop]]:
     """The objects of a picture in painting order, each with its Shapes and its pixels."""
     for shape in shapes:
         if shape.label == IGNORE:
-            losses[_IGNORE_LOST] += 1
+            losses.add(_IGNORE_LOST)
         elif shape.label == BACKGROUND:
-            losses[_BACKGROUND_LOST] += 1
+            losses.add(_BACKGROUND_LOST)
         elif shape.label not in labels:
-            unknown = f"of the label {shape.label!r}, which the project does not have, "
-            losses[_Loss(f"a shape {unknown}was left out", f"# shapes {unknown}were left out")] += 1
+            losses.unknown_label(shape.label)
     background = [i for i, shape in enumerate(shapes) if shape.label == BACKGROUND]
     for members in _members(shapes, labels):
         crop = canvas.crop((shapes[i], True) for i in members)
@@ -156,10 +147,10 @@ def _objects(
             whole, crop = crop, canvas.crop((shapes[i], i in members) for i in sorted({*members, *cuts}))
             between = any(i < members[-1] and shapes[i].label != BACKGROUND for i in cuts)
             if between and np.count_nonzero(crop.region) < np.count_nonzero(whole.region):
-                losses[_COVERED_LOST] += 1
+                losses.add(_COVERED_LOST)
         ours = [shapes[i] for i in members]
         if not crop.region.size:
-            losses[_EMPTY_LOST] += len(ours)
+            losses.add(_EMPTY_LOST, len(ours))
             continue
         _note_losses(ours, crop, losses, cut=bool(cuts))
         yield ours, crop
@@ -182,12 +173,11 @@ def _cuts(shapes: Sequence[Shape], members: Sequence[int], background: Iterable[
     return amid + [i for i in background if i > first]
 
 
-def _note_losses(shapes: Sequence[Shape], crop: Crop, losses: _Losses, *, cut: bool) -> None:
+def _note_losses(shapes: Sequence[Shape], crop: Crop, losses: Losses, *, cut: bool) -> None:
     lines = sum(isinstance(shape, Line | LineStrip | Point | Points) for shape in shapes)
     masks = [shape for shape in shapes if isinstance(shape, MaskShape)]
-    if lines:
-        losses[_LINES_LOST] += lines
+    losses.add(_LINES_LOST, lines)
     if len(shapes) > 1 and masks:
-        losses[_GROUP_LOST] += 1
+        losses.add(_GROUP_LOST)
     elif masks and not cut and np.count_nonzero(masks[0].region) > np.count_nonzero(crop.region):
-        losses[_OUTSIDE_LOST] += 1
+        losses.add(_OUTSIDE_LOST)

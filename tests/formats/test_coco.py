@@ -105,7 +105,7 @@ def test_a_polygon_that_repeats_its_first_point_has_it_once() -> None:
     assert len(shape([[*TRIANGLE, *TRIANGLE[:2]]]).points_xy) == 3
 
 
-@pytest.mark.parametrize("ring", [STAIRS, [*STAIRS, *STAIRS[:2]], [STAIRS[1], *STAIRS[2:], *STAIRS[:1]]])
+@pytest.mark.parametrize("ring", [STAIRS, [*STAIRS, *STAIRS[:2]], [*STAIRS[4:], *STAIRS[:4]]])
 def test_outlines_along_pixel_edges_are_the_pixels_that_pycocotools_sees(ring: list[int]) -> None:
     found = shape([ring])
     assert isinstance(found, MaskShape)
