@@ -1,6 +1,5 @@
 """An export in memory, and the same files as the Source of an import."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from core.annotation.shapes import Annotation
@@ -33,7 +32,3 @@ def item(annotation: Annotation, name: str = "a.png", part: Part | None = None) 
 def no_size(name: str) -> ImageInfo | None:
     """A picture whose header nobody has read."""
     return None
-
-
-def written(archive: MemoryArchive) -> Iterable[str]:
-    return sorted(archive.files)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from core.annotation.shapes import Annotation, MaskShape, Shape
+from core.annotation.shapes import Annotation, MaskShape, Polygon, Shape
 from core.errors import ReadError
 from core.formats.canvas import Canvas
 from core.formats.coco_shape import EXTRA_KEY, read_entry
@@ -28,6 +28,13 @@ from core.formats.source import Source, SourceFile
 from core.images import MAX_PIXELS, ImageSize
 
 _MASK_PIXELS: Final = 4 * MAX_PIXELS  # of all masks of a picture together, a byte each
+_EDGES: Final = Note(
+    "assumed",
+    "its polygons keep their points; here they cover the pixels that their edges touch, in COCO those whose centre "
+    "is inside",
+    "the polygons of # pictures keep their points; here they cover the pixels that their edges touch, in COCO those "
+    "whose centre is inside",
+)
 
 
 def is_coco_source(source: Source) -> bool:
@@ -141,6 +148,8 @@ def _read_picture(table: CocoTable, picture: CocoPicture, size_of: SizeOf) -> Pi
         notes += entry.notes
     if not table.in_order:
         objects.sort(key=lambda pair: -pair[0])
+    if not table.in_order and any(isinstance(shape, Polygon) for _, shapes in objects for shape in shapes):
+        notes.append(_EDGES)
     if not picture.items:
         notes.append(Note("unmatched", "a picture has no annotation", "# pictures have no annotation"))
     extra = {EXTRA_KEY: picture.extra} if picture.extra else {}

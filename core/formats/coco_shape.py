@@ -240,7 +240,7 @@ def write_as_drawn(shapes: Sequence[Shape]) -> list[dict[str, Any]]:
         extra = {key: value for key, value in shape.extra.items() if key != EXTRA_KEY}
         told = {"group_id": shape.group_id, "description": shape.description, "flags": dict(shape.flags), **extra}
         if isinstance(shape, MaskShape):
-            if not any(value is not None and value != {} for value in told.values()):
+            if told == {"group_id": None, "description": None, "flags": {}}:
                 continue
             entries.append({"shape_type": shape.kind, **told})
         else:

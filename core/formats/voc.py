@@ -8,6 +8,7 @@ from typing import Final
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from core.annotation.labels import BACKGROUND, IGNORE, IGNORE_ID
@@ -165,15 +166,23 @@ def _read_mask(file: SourceFile, objects_file: SourceFile | None, classes: VocCl
     found: list[tuple[int, Shape]] = []
     for label in dict.fromkeys(labels.values()):
         if label != BACKGROUND:
-            region = np.isin(codes, [code for code, name in labels.items() if name == label])
-            found += _shapes(region, numbers if label != IGNORE else None, label)
+            drawn = np.zeros(int(codes.max()) + 1, dtype=bool)
+            drawn[[code for code, name in labels.items() if name == label]] = True
+            found += _shapes(drawn[codes], numbers if label != IGNORE else None, label)
     found.sort(key=lambda pair: pair[0])  # objects are numbered in painting order
     return Annotation(size=ImageSize(*codes.shape), shapes=tuple(shape for _, shape in found)), notes
 
 
+def _values(codes: Codes) -> NDArray[np.int64]:
+    """The values that occur, in order: as np.unique, but without sorting millions of pixels."""
+    occurs = np.zeros(int(codes.max(initial=0)) + 1, dtype=bool)
+    occurs[codes] = True
+    return np.flatnonzero(occurs)
+
+
 def _labels_of(codes: Codes, coloured: bool, classes: VocClasses, name: str, notes: list[Note]) -> dict[int, str]:
     """The label of each value that occurs. Raises ReadError when there are too many."""
-    values = [int(value) for value in np.unique(codes)]
+    values = _values(codes).tolist()
     if not coloured:
         if max(values, default=0) > IGNORE_ID:
             raise ReadError(f"{name} holds values up to {max(values)}, too many for classes.", hint="Save it anew.")
@@ -194,7 +203,8 @@ def _labels_of(codes: Codes, coloured: bool, classes: VocClasses, name: str, not
     return {value: label or IGNORE for value, label in labels.items()}
 
 
-def _object_numbers(file: SourceFile | None, shape: tuple[int, ...], notes: list[Note]) -> Codes | None:
+def _object_numbers(file: SourceFile | None, shape: tuple[int, ...], notes: list[Note]) -> NDArray[np.int32] | None:
+    """The objects of a mask numbered from 1 on without gaps, (H, W); None when there is no telling."""
     if file is None:
         return None
     try:
@@ -211,18 +221,22 @@ def _object_numbers(file: SourceFile | None, shape: tuple[int, ...], notes: list
             )
         )
         return None
-    return numbers
+    values = _values(numbers)
+    values = values[values != 0]
+    order = np.zeros(int(values.max(initial=0)) + 1, dtype=np.int32)
+    order[values] = np.arange(1, len(values) + 1)
+    return order[numbers]
 
 
-def _shapes(region: Region, numbers: Codes | None, label: str) -> list[tuple[int, Shape]]:
+def _shapes(region: Region, numbers: NDArray[np.int32] | None, label: str) -> list[tuple[int, Shape]]:
     """The objects of a label with their numbers; what has no number is parted where it is not connected."""
     found: list[tuple[int, Shape]] = []
     if numbers is not None:
-        values, ids = np.unique(np.where(region, numbers, 0), return_inverse=True)
-        ids = ids.reshape(region.shape) + (1 if values[0] != 0 else 0)
-        for i, window in enumerate(ndimage.find_objects(ids), start=1):
-            crop = Crop(window[0].start, window[1].start, ids[window] == i)
-            found.append((int(values[i if values[0] == 0 else i - 1]), mask_shape(crop, label)))
+        ids = np.where(region, numbers, 0)
+        for number, window in enumerate(ndimage.find_objects(ids), start=1):
+            if window is not None:
+                crop = Crop(window[0].start, window[1].start, ids[window] == number)
+                found.append((number, mask_shape(crop, label)))
         region = region & (numbers == 0)
     pieces = cv2.connectedComponents(region.astype(np.uint8), connectivity=8)[0] - 1
     if pieces > _MANY_PIECES:

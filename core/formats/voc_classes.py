@@ -141,9 +141,9 @@ def read_values(data: bytes, classes: VocClasses, *, name: str) -> tuple[Codes, 
     raw = read_mask_file(data, name=name)
     palette = guarded(name, lambda: _palette(data)) if classes.colors else None
     if palette is not None and not raw.coloured and raw.codes.max(initial=0) < len(palette):
-        colors = palette[raw.codes]
-        if set(np.unique(colors).tolist()) <= set(classes.color_table()):
-            return colors, True
+        used = np.flatnonzero(np.bincount(raw.codes.ravel()))
+        if set(palette[used].tolist()) <= set(classes.color_table()):
+            return palette[raw.codes], True
     return raw.codes, raw.coloured
 
 

@@ -101,6 +101,15 @@ def test_a_hand_drawn_polygon_stays_one() -> None:
     assert found == Polygon(label="wall", points_xy=((1.5, 2.0), (9.0, 2.5), (4.0, 9.0)))
 
 
+def test_it_is_told_once_a_picture_that_polygons_cover_their_edges_here() -> None:
+    found = only(coco(note([TRIANGLE]), note([TRIANGLE])))
+    (one,) = found.notes
+    assert one.kind == "assumed"
+    assert "pixels that their edges touch" in one.text
+    region, theirs = shape_to_region(found.annotation.shapes[0], SIZE), coco_oracle.decode([TRIANGLE], *SIZE)
+    assert (region & ~theirs).any()
+
+
 def test_a_polygon_that_repeats_its_first_point_has_it_once() -> None:
     assert len(shape([[*TRIANGLE, *TRIANGLE[:2]]]).points_xy) == 3
 
@@ -328,8 +337,8 @@ def test_a_picture_without_annotations_comes_in() -> None:
 def test_an_object_that_cannot_be_is_left_out_with_a_note_and_the_rest_comes_in(
     segmentation: Any, more: dict[str, Any], clause: str
 ) -> None:
-    found = only(coco(note(segmentation, **more), note([TRIANGLE])))
-    assert [one.kind for one in found.annotation.shapes] == ["polygon"]
+    found = only(coco(note(segmentation, **more), note([SQUARE])))
+    assert [one.kind for one in found.annotation.shapes] == ["rectangle"]
     (one,) = found.notes
     assert one.kind == "ignored"
     assert clause in one.text
@@ -337,8 +346,8 @@ def test_an_object_that_cannot_be_is_left_out_with_a_note_and_the_rest_comes_in(
 
 
 def test_of_several_lists_the_good_ones_come_in() -> None:
-    found = only(coco(note([[1, 2, 3], TRIANGLE, [None] * 6])))
-    assert [one.group_id for one in found.annotation.shapes] == [None]
+    found = only(coco(note([[1, 2, 3], STAIRS, [None] * 6])))
+    assert [one.kind for one in found.annotation.shapes] == ["mask"]
     assert len(found.notes) == 2
 
 
