@@ -54,8 +54,8 @@ _COVERED_LOST: Final = Loss(
 def write_coco(items: Iterable[ExportItem], labels: LabelSet, archive: Archive) -> tuple[Note, ...]:
     """annotations/instances_<part>.json for each part that occurs; instances_all.json without parts.
 
-    Shapes of one label and group are one annotation. Objects that overlap stay whole, in painting order. Category ids
-    are class ids. Returns what COCO cannot hold.
+    Shapes of one label and group are one annotation, at the place of the last. Objects that overlap stay whole, in
+    painting order. Category ids are class ids. Returns what COCO cannot hold.
     """
     losses = Losses()
     sheets: dict[Part | None, _Sheet] = {}
