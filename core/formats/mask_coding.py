@@ -233,10 +233,10 @@ def _voc_names(labels: LabelSet, table: ClassTable) -> dict[int, str]:
     count = max(len(labels) - 1, *table.names, 0) if len(labels) > 1 or table.names else FEW
     ids = list(range(1, min(count, MAX_LABELS - 1) + 1))
     names = _indexed(ids, labels, table).names if ids else {0: BACKGROUND}
-    return {_voc_color(class_id): name for class_id, name in names.items()} | {_voc_color(IGNORE_ID): IGNORE}
+    return {voc_color(class_id): name for class_id, name in names.items()} | {voc_color(IGNORE_ID): IGNORE}
 
 
-def _voc_color(class_id: int) -> int:
+def voc_color(class_id: int) -> int:
     """The colour of a class id in Pascal VOC's palette: its bits, dealt in turn to red, green and blue from the top."""
     red = green = blue = 0
     for place in range(7, -1, -1):
