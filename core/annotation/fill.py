@@ -22,21 +22,29 @@ def mask_from_rings(rings: Sequence[PointsXY], label: str, size: ImageSize) -> M
     rings: of finite pixel-corner coordinates, open or closed, in any direction. What lies outside is cut off.
     Raises ValueError for a tangle that would take minutes.
     """
-    xs, ys = (np.array([point[axis] for ring in rings for point in ring]) for axis in (0, 1))
-    if not xs.size:
+    return mask_from_parts([rings], label, size)
+
+
+def mask_from_parts(parts: Sequence[Sequence[PointsXY]], label: str, size: ImageSize) -> MaskShape | None:
+    """As `mask_from_rings` for the union of several: rings of one part make holes, parts over each other do not."""
+    boxes = [box for box in (_box(rings, size) for rings in parts) if box]
+    if not boxes:
         return None
-    left, right = (int(value) for value in np.clip((np.floor(xs.min()), np.ceil(xs.max())), 0, size.width))
-    top, bottom = (int(value) for value in np.clip((np.floor(ys.min()), np.ceil(ys.max())), 0, size.height))
-    region = fill_rings(rings, top=top, left=left, height=bottom - top, width=right - left)
+    left, top = min(box[0] for box in boxes), min(box[1] for box in boxes)
+    right, bottom = max(box[2] for box in boxes), max(box[3] for box in boxes)
+    region = np.zeros((bottom - top, right - left), dtype=bool)
+    for rings in parts:
+        if box := _box(rings, size):
+            x, y, width, height = box[0], box[1], box[2] - box[0], box[3] - box[1]
+            window = region[y - top : y - top + height, x - left : x - left + width]
+            window |= fill_rings(rings, top=y, left=x, height=height, width=width)
     rows, columns = np.flatnonzero(region.any(axis=1)), np.flatnonzero(region.any(axis=0))
     if not rows.size:
         return None
     tight = region[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     first = (float(left + columns[0]), float(top + rows[0]))
     last = (float(left + columns[-1]), float(top + rows[-1]))
-    return MaskShape(
-        label=label, points_xy=(first, last), region=tight if tight.shape == region.shape else tight.copy()
-    )
+    return MaskShape(label=label, points_xy=(first, last), region=tight.copy())
 
 
 def fill_rings(rings: Iterable[PointsXY], *, top: int, left: int, height: int, width: int) -> Region:
@@ -64,6 +72,16 @@ def follows_pixel_edges(rings: Iterable[PointsXY], *, tolerance: float = 0.0) ->
         if (whole != np.roll(whole, -1, axis=0)).all(axis=1).any():  # an edge that goes along both axes
             return False
     return True
+
+
+def _box(rings: Sequence[PointsXY], size: ImageSize) -> tuple[int, int, int, int] | None:
+    """Left, top, right and bottom of what lies inside of the picture; None when nothing does."""
+    points = np.array([point for ring in rings for point in ring], dtype=np.float64).reshape(-1, 2)
+    if not points.size:
+        return None
+    least = np.clip(np.floor(points.min(axis=0)), 0, (size.width, size.height)).astype(int)
+    most = np.clip(np.ceil(points.max(axis=0)), 0, (size.width, size.height)).astype(int)
+    return (int(least[0]), int(least[1]), int(most[0]), int(most[1])) if (least < most).all() else None
 
 
 def _count_turns(

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from core.annotation.fill import fill_rings, follows_pixel_edges, mask_from_rings
+from core.annotation.fill import fill_rings, follows_pixel_edges, mask_from_parts, mask_from_rings
 from core.annotation.raster import shape_to_region
 from core.annotation.shapes import PointsXY, Region
 from core.annotation.trace import trace_region
@@ -85,6 +85,18 @@ def test_what_lies_outside_is_cut_off() -> None:
     assert mask_from_rings([((50, 50), (60, 50), (60, 60))], "a", ImageSize(3, 4)) is None
     assert mask_from_rings([], "a", ImageSize(3, 4)) is None
     assert mask_from_rings([()], "a", ImageSize(3, 4)) is None
+
+
+def test_parts_over_each_other_add_up_and_rings_of_one_part_make_holes() -> None:
+    inner: PointsXY = ((3.0, 3.0), (5.0, 3.0), (5.0, 5.0), (3.0, 5.0))
+    size = ImageSize(9, 9)
+    with_hole, filled = mask_from_parts([[SQUARE, inner]], "a", size), mask_from_parts([[SQUARE], [inner]], "a", size)
+    assert with_hole is not None
+    assert filled is not None
+    assert (with_hole.region.sum(), filled.region.sum()) == (12, 16)
+    far = mask_from_parts([[SQUARE], [((7, 8), (9, 8), (9, 9), (7, 9))], [((50, 50), (60, 50), (60, 60))]], "a", size)
+    assert far is not None
+    assert (far.points_xy, far.region.sum()) == (((2, 2), (8, 8)), 18)
 
 
 def test_a_closed_ring_is_the_same() -> None:
