@@ -4,7 +4,7 @@ from hypothesis import given
 from core.annotation.fill import fill_rings
 from core.annotation.raster import shape_to_region
 from core.annotation.shapes import Annotation, MaskShape
-from core.formats.outline import shape_outlines
+from core.formats.shape_outline import shape_outlines
 from core.images import ImageSize
 from tests.drawings import annotations
 
