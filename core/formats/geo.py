@@ -17,6 +17,8 @@ XY = NDArray[np.float64]  # (n, 2)
 Affine = tuple[float, float, float, float, float, float]
 
 WGS84: Final = 4326
+NOWHERE: Final = 1e15
+_MOST_CALLS: Final = 2000  # of GDAL: a second or two
 _SCALE, _TIEPOINT, _TRANSFORM, _KEYS = 33550, 33922, 34264, 34735  # TIFF tags
 _MODEL, _RASTER, _GEOGRAPHIC, _PROJECTED = 1024, 1025, 2048, 3072  # keys inside of _KEYS
 _IS_GEOGRAPHIC, _IS_POINT, _USER_DEFINED = 2, 2, 32767
@@ -78,18 +80,32 @@ def world_file_of(picture: SourceFile, source: Source) -> SourceFile | None:
 def reproject(points: XY, epsg: int, to_epsg: int) -> XY | None:
     """(n, 2) x and y (longitude before latitude) from one system to another; None without rasterio, or such a system.
 
-    A point that has no place there becomes infinite.
+    A point that has no place there comes out as (NOWHERE, NOWHERE).
     """
     try:
-        from rasterio.errors import RasterioError  # type: ignore[import-untyped]
-        from rasterio.warp import transform  # type: ignore[import-untyped]
+        from rasterio.crs import CRS
+        from rasterio.errors import RasterioError
+        from rasterio.warp import transform
     except ImportError:
         return None
     try:
-        xs, ys = transform(f"EPSG:{epsg}", f"EPSG:{to_epsg}", points[:, 0].tolist(), points[:, 1].tolist())[:2]
-    except (RasterioError, ValueError):  # no such system
+        systems = CRS.from_epsg(epsg), CRS.from_epsg(to_epsg)
+    except (RasterioError, ValueError):
         return None
-    return np.column_stack((xs, ys)).astype(np.float64)
+    moved = np.full_like(points, NOWHERE)
+    blocks = [(0, len(points))]
+    for _ in range(_MOST_CALLS):
+        if not blocks:
+            break
+        start, stop = blocks.pop()
+        part = points[start:stop]
+        try:
+            moved[start:stop] = np.column_stack(transform(*systems, part[:, 0].tolist(), part[:, 1].tolist())[:2])
+        except Exception:  # whatever GDAL says of a point without a place there; halve until the others are through
+            middle = (start + stop) // 2
+            blocks += [(start, middle), (middle, stop)] if stop - start > 1 else []
+    moved[~np.isfinite(moved).all(axis=1)] = NOWHERE
+    return moved
 
 
 # ---------------------------------------------------------------------------------------------------------- GeoTIFF

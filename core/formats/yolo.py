@@ -123,6 +123,8 @@ def write_yolo(items: Iterable[ExportItem], labels: LabelSet, archive: Archive) 
         used.add(part)
         size = item.annotation.size
         lines = [line for shape in item.annotation.shapes for line in _shape_lines(shape, labels, size, losses)]
+        if any(item.annotation.flags.values()):
+            losses.add("the flags of a picture were left out", "the flags of # pictures were left out")
         stem = PurePosixPath(item.file_name).stem
         archive.add(f"labels/{part}/{stem}.txt", "".join(f"{line}\n" for line in lines).encode())
     archive.add("data.yaml", _data_yaml(labels, used))

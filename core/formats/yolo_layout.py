@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any, Final
 
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 from core.errors import ReadError
 from core.formats.dataset import Part
