@@ -26,7 +26,7 @@ from core.annotation.shapes import (
 from core.formats.geo import XY
 from core.formats.geojson_feature import Feature, Piece, Rings, as_object, label_of
 from core.formats.labelme_shape import FARTHEST, BrokenShapeError, read_shape, write_shape
-from core.formats.shape_outline import shape_outlines
+from core.formats.shape_outline import shape_outlines, without_touching
 from core.images import MAX_PIXELS, ImageSize
 
 OWN_KEY: Final = "maskloop"
@@ -143,12 +143,12 @@ def write_feature(shape: Shape, size: ImageSize, to_written: Callable[[XY], XY])
     }
     kind = _geometry_kind(shape)
     if kind is None or (kind == "Polygon" and follows_pixel_edges([shape.points_xy], tolerance=_TRACED)):
-        polygons = [(outline.outer, *outline.holes) for outline in shape_outlines(shape, size)]
-        if not polygons:
+        outlines = [without_touching(outline) for outline in shape_outlines(shape, size)]
+        if not outlines:
             return None
         if not isinstance(shape, MaskShape):
             told["points"] = entry["points"]
-        written = [_closed(rings, to_written)[0] for rings in polygons]
+        written = [_closed((outline.outer, *outline.holes), to_written)[0] for outline in outlines]
         several = len(written) > 1
         geometry = {"type": "MultiPolygon" if several else "Polygon", "coordinates": written if several else written[0]}
         return {"geometry": geometry, "shape": told}

@@ -3,8 +3,10 @@
 import math
 from dataclasses import replace
 
+import numpy as np
+
 from core.annotation.raster import LINE_WIDTH, POINT_RADIUS, shape_to_region
-from core.annotation.shapes import Circle, Line, LineStrip, MaskShape, Point, Points, Shape
+from core.annotation.shapes import Circle, Line, LineStrip, MaskShape, Point, Points, PointsXY, Shape
 from core.annotation.trace import Outline, trace_region
 from core.images import ImageSize
 
@@ -22,6 +24,35 @@ def shape_outlines(shape: Shape, size: ImageSize) -> list[Outline]:
     # whole pixels, and never below zero: Pillow cuts coordinates towards zero
     moved = replace(shape, points_xy=tuple((x - left, y - top) for x, y in shape.points_xy))
     return trace_region(shape_to_region(moved, ImageSize(bottom - top, right - left)), top=top, left=left)
+
+
+def without_touching(outline: Outline) -> Outline:
+    """The same outline, its rings cut where they meet themselves in a corner, as GIS programs ask for."""
+    (outer, *pockets) = sorted(_loops(outline.outer), key=_area, reverse=True)
+    return Outline(outer, (*pockets, *(loop for hole in outline.holes for loop in _loops(hole))))
+
+
+def _loops(ring: PointsXY) -> list[PointsXY]:
+    """A ring cut wherever it comes to a corner again."""
+    loops: list[PointsXY] = []
+    path: list[tuple[float, float]] = []
+    place: dict[tuple[float, float], int] = {}
+    for point in ring:
+        start = place.get(point)
+        if start is not None:
+            loops.append(tuple(path[start:]))
+            for passed in path[start:]:
+                del place[passed]
+            del path[start:]
+        place[point] = len(path)
+        path.append(point)
+    return [*loops, tuple(path)]
+
+
+def _area(ring: PointsXY) -> float:
+    """Positive for a ring that runs clockwise on the screen, around what it holds."""
+    xs, ys = np.array(ring).T
+    return float(np.sum(xs * np.roll(ys, -1) - np.roll(xs, -1) * ys)) / 2
 
 
 def _window(shape: Shape, size: ImageSize) -> tuple[int, int, int, int]:

@@ -556,10 +556,9 @@ def test_a_file_for_a_picture_of_another_size_is_told() -> None:
     assert known.annotation.size == SIZE
 
 
-_KEYS = st.sampled_from(
-    ["type", "features", "geometry", "properties", "coordinates", "geometries", "crs", "maskloop", "shape", "points"]
-    + ["shape_type", "classification", "name", "names", "image", "order", "label", "labels", "color", "group_id"]
-)
+_MEMBERS = ["type", "features", "geometry", "properties", "coordinates", "geometries", "crs", "maskloop", "shape"]
+_PROPERTIES = ["classification", "name", "names", "image", "order", "label", "labels", "color", "shape_type", "points"]
+_KEYS = st.sampled_from([*_MEMBERS, *_PROPERTIES])
 _WORDS = "Feature FeatureCollection Polygon MultiPolygon Point GeometryCollection mask circle pixels map EPSG:4326"
 _ATOMS = st.sampled_from(_WORDS.split()) | st.none() | st.booleans() | st.integers(-9, 99) | st.floats()
 _VALUES = st.recursive(
