@@ -31,6 +31,8 @@ def has_bridge(ring: PointsXY) -> bool:
     """Whether a ring is a keyhole: walked there and back along an edge, with an area on both sides of it."""
     edges = [(p, q) for p, q in zip(ring, (*ring[1:], *ring[:1]), strict=True) if p != q]
     known = set(edges)
+    if not any((q, p) in known for p, q in edges):
+        return False
     loops: list[list[tuple[float, float]]] = [[]]
     bridges: list[tuple[tuple[float, float], tuple[float, float]]] = []
     areas = 0

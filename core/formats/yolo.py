@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 from typing import Final
 
-from core.annotation.labels import IGNORE, LabelSet
+from core.annotation.labels import BACKGROUND, IGNORE, LabelSet
 from core.annotation.shapes import Annotation, MaskShape, Shape
 from core.errors import ReadError
 from core.formats.dataset import Archive, ExportItem, LabelEntry, Part, PictureAnnotation, Reading, SizeOf
@@ -43,7 +43,8 @@ def read_yolo(source: Source, size_of: SizeOf) -> Reading:
         notes.append(
             Note("assumed", "there is no data.yaml with the names of the classes; they are called by their ids")
         )
-    return Reading(tuple(LabelEntry(name) for name in names), _pictures(layout, size_of), tuple(notes))
+    entries = tuple(LabelEntry(name) for name in names if name not in (BACKGROUND, IGNORE))
+    return Reading(entries, _pictures(layout, size_of), tuple(notes))
 
 
 def _pictures(layout: Layout, size_of: SizeOf) -> Iterator[PictureAnnotation]:
