@@ -12,7 +12,7 @@ from core.formats.dataset import Archive, ExportItem
 from core.formats.geo import WGS84, XY, GeoReference, read_geo
 from core.formats.geojson_place import OWN_KEY
 from core.formats.geojson_shape import write_feature
-from core.formats.loss import Losses
+from core.formats.losses import Loss, Losses
 from core.formats.note import Note
 from core.images import ImageSize
 
@@ -30,7 +30,7 @@ def write_geojson(items: Iterable[ExportItem], labels: LabelSet, archive: Archiv
         if geo is not None:
             archive.add(f"geo/{stem}.geojson", _write(item, labels, geo.to_map, geo, Losses()))
         if any(item.annotation.flags.values()):
-            losses.add("the flags of a picture were left out", "the flags of # pictures were left out")
+            losses.add(Loss("the flags of a picture were left out", "the flags of # pictures were left out"))
     return losses.notes()
 
 
@@ -51,10 +51,12 @@ def _write(
     for order, shape in enumerate(item.annotation.shapes):
         written = write_feature(shape, size, to_written)
         if written is None:
-            losses.add("a shape that marks no pixel was left out", "# shapes that mark no pixel were left out")
+            losses.add(Loss("a shape that marks no pixel was left out", "# shapes that mark no pixel were left out"))
             continue
         if isinstance(shape, MaskShape) and _leaves(shape, size):
-            losses.add("what lay outside of the picture was cut off", "# masks were cut off at the edge of the picture")
+            losses.add(
+                Loss("what lay outside of the picture was cut off", "# masks were cut off at the edge of the picture")
+            )
         geometry = written.pop("geometry")
         properties = _properties(shape, labels, {"order": order, **written})
         features.append({"type": "Feature", "geometry": geometry, "properties": properties})

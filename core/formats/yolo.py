@@ -12,7 +12,7 @@ from core.formats.dataset import Archive, ExportItem, LabelEntry, Part, PictureA
 from core.formats.label_text import decode_text
 from core.formats.labelme import UNKNOWN_SIZE
 from core.formats.labelme_shape import BrokenShapeError
-from core.formats.loss import Losses
+from core.formats.losses import Loss, Losses
 from core.formats.note import Note
 from core.formats.source import Source
 from core.formats.yolo_layout import LabelFile, Layout, Table, is_yolo_source, read_layout
@@ -125,7 +125,7 @@ def write_yolo(items: Iterable[ExportItem], labels: LabelSet, archive: Archive) 
         size = item.annotation.size
         lines = [line for shape in item.annotation.shapes for line in _shape_lines(shape, labels, size, losses)]
         if any(item.annotation.flags.values()):
-            losses.add("the flags of a picture were left out", "the flags of # pictures were left out")
+            losses.add(Loss("the flags of a picture were left out", "the flags of # pictures were left out"))
         stem = PurePosixPath(item.file_name).stem
         archive.add(f"labels/{part}/{stem}.txt", "".join(f"{line}\n" for line in lines).encode())
     archive.add("data.yaml", _data_yaml(labels, used))
@@ -135,41 +135,48 @@ def write_yolo(items: Iterable[ExportItem], labels: LabelSet, archive: Archive) 
 def _shape_lines(shape: Shape, labels: LabelSet, size: ImageSize, losses: Losses) -> list[str]:
     if shape.label == IGNORE:
         losses.add(
-            f"a shape of {IGNORE} was left out; what it marks is background there",
-            f"# shapes of {IGNORE} were left out; what they mark is background there",
+            Loss(
+                f"a shape of {IGNORE} was left out; what it marks is background there",
+                f"# shapes of {IGNORE} were left out; what they mark is background there",
+            )
         )
         return []
     if shape.label not in labels.names[1:]:
-        losses.add(
-            f"a shape of {shape.label!r}, which is no label of the project, was left out",
-            f"# shapes of {shape.label!r}, which is no label of the project, were left out",
-        )
+        losses.unknown_label(shape.label)
         return []
     written = write_rows(shape, labels.id_of(shape.label) - 1, size)
     if written.lines:
         _count_losses(shape, written, size, losses)
     else:
-        losses.add("a shape that marks no pixel was left out", "# shapes that mark no pixel were left out")
+        losses.add(Loss("a shape that marks no pixel was left out", "# shapes that mark no pixel were left out"))
     return written.lines
 
 
 def _count_losses(shape: Shape, written: Written, size: ImageSize, losses: Losses) -> None:
     if len(written.lines) > 1:
         losses.add(
-            "a shape of several pieces became a row a piece, no longer one object",
-            "# shapes of several pieces became a row a piece, no longer one object each",
+            Loss(
+                "a shape of several pieces became a row a piece, no longer one object",
+                "# shapes of several pieces became a row a piece, no longer one object each",
+            )
         )
     if not written.as_drawn and not isinstance(shape, MaskShape):
         losses.add(
-            f"a {shape.kind} became the outline of its pixels",
-            f"# shapes of the type {shape.kind} became the outlines of their pixels",
+            Loss(
+                f"a {shape.kind} became the outline of its pixels",
+                f"# shapes of the type {shape.kind} became the outlines of their pixels",
+            )
         )
     if _leaves(shape, size):
-        losses.add("what lay outside of the picture was cut off", "# shapes were cut off at the edge of the picture")
+        losses.add(
+            Loss("what lay outside of the picture was cut off", "# shapes were cut off at the edge of the picture")
+        )
     if shape.group_id is not None or shape.description or any(shape.flags.values()):
         losses.add(
-            "a group, a description or flags of a shape were left out",
-            "groups, descriptions or flags of # shapes were left out",
+            Loss(
+                "a group, a description or flags of a shape were left out",
+                "groups, descriptions or flags of # shapes were left out",
+            )
         )
 
 
