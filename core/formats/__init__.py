@@ -4,14 +4,25 @@ from collections.abc import Mapping
 from typing import Final
 
 from core.errors import ReadError
+from core.formats.coco import is_coco_source, read_coco
+from core.formats.coco_write import write_coco
 from core.formats.dataset import Format
+from core.formats.geojson import is_geojson_source, read_geojson
+from core.formats.geojson_write import write_geojson
 from core.formats.labelme import is_labelme_source
 from core.formats.labelme_folder import read_labelme_folder
 from core.formats.mask_folder import is_mask_source
 from core.formats.source import Source, is_picture_source
+from core.formats.voc import is_voc_source, read_voc
+from core.formats.voc_write import voc_picture_path, write_voc
+from core.formats.yolo import is_yolo_source, read_yolo, write_yolo, yolo_picture_path
 
 FORMATS: Final[Mapping[str, Format]] = {
     "labelme": Format("Labelme", is_labelme_source, read_labelme_folder),
+    "coco": Format("COCO", is_coco_source, read_coco, write_coco),
+    "geojson": Format("GeoJSON", is_geojson_source, read_geojson, write_geojson),
+    "voc": Format("Pascal VOC", is_voc_source, read_voc, write_voc, voc_picture_path),
+    "yolo": Format("YOLO", is_yolo_source, read_yolo, write_yolo, yolo_picture_path),
     "masks": Format("Mask pictures", is_mask_source),
     "images": Format("Pictures only", is_picture_source),
 }
