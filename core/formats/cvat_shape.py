@@ -242,7 +242,7 @@ def write_element(shape: Shape, size: ImageSize) -> Written | None:
     attributes = {
         str(key): str(value)
         for key, value in kept.items()
-        if isinstance(value, str | int | float) and key not in _OURS and _NAME.fullmatch(str(key))
+        if isinstance(value, str | int | float) and key not in (*_OURS, ATTRIBUTES) and _NAME.fullmatch(str(key))
     }
     children = kept.get(ATTRIBUTES)
     return Written(

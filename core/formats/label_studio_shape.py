@@ -250,8 +250,7 @@ def _write_value(shape: Shape, size: ImageSize) -> tuple[str, dict[str, Any] | N
             return "polygon", _polygon_value(shape.points_xy, size)
         case Rectangle():
             left, top, right, bottom = box_of_corners(shape.points_xy)
-            if left < right and top < bottom:
-                return "rectangle", _box_value(TurnedBox(left, top, right - left, bottom - top, 0.0), size)
+            return "rectangle", _box_value(TurnedBox(left, top, right - left, bottom - top, 0.0), size)
         case OrientedRectangle():
             turned = turned_box_of(shape.points_xy)
             if turned is None:

@@ -1,7 +1,7 @@
 """Holes as X-AnyLabeling's users draw them: a polygon marked `difficult` inside of another one of its group."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -32,11 +32,15 @@ def cut_holes(shapes: Sequence[Shape]) -> tuple[list[Shape], list[Note]]:
     A polygon marked difficult that lies in none of its group and label is no hole and stays as it is.
     """
     holes: dict[int, list[int]] = {}  # place of an outline -> places of its holes
-    for i, shape in enumerate(shapes):
-        if _is_marked(shape) and shape.group_id is not None:
-            outline = next((k for k, other in enumerate(shapes) if _encloses(other, shape)), None)
-            if outline is not None:
-                holes.setdefault(outline, []).append(i)
+    marked = [i for i, shape in enumerate(shapes) if _is_marked(shape)]
+    groups: dict[tuple[int | None, str], list[int]] = {}
+    for i, shape in enumerate(shapes if marked else ()):
+        if isinstance(shape, Polygon) and shape.group_id is not None and not _is_marked(shape):
+            groups.setdefault((shape.group_id, shape.label), []).append(i)
+    for i in marked:
+        around = [k for k in groups.get((shapes[i].group_id, shapes[i].label), ()) if _encloses(shapes[k], shapes[i])]
+        if around:
+            holes.setdefault(min(around, key=lambda k: _area(shapes[k])), []).append(i)
     masks: dict[int, MaskShape] = {}
     notes: list[Note] = []
     for outline, places in holes.items():
@@ -55,23 +59,19 @@ def _is_marked(shape: Shape) -> bool:
 
 
 def _encloses(outline: Shape, hole: Shape) -> bool:
-    if not isinstance(outline, Polygon) or _is_marked(outline):
-        return False
-    if (outline.group_id, outline.label) != (hole.group_id, hole.label):
-        return False
-    left, top, right, bottom = _box([outline])
-    inner = _box([hole])
-    return (
-        inner[0] >= left - _BORDER
-        and inner[1] >= top - _BORDER
-        and inner[2] <= right + _BORDER
-        and inner[3] <= bottom + _BORDER
-    )
+    left, top, right, bottom = _box(outline)
+    x1, y1, x2, y2 = _box(hole)
+    return x1 >= left - _BORDER and y1 >= top - _BORDER and x2 <= right + _BORDER and y2 <= bottom + _BORDER
+
+
+def _area(shape: Shape) -> float:
+    left, top, right, bottom = _box(shape)
+    return (right - left) * (bottom - top)
 
 
 def _cut(outline: Shape, holes: Sequence[Shape]) -> MaskShape | None:
     """What is left of an outline; None when it keeps no pixel, or is too large for memory."""
-    _, low, right, high = _box([outline])
+    _, low, right, high = _box(outline)
     top = max(math.floor(low) - 1, 0)
     width, height = math.ceil(right) + 2, math.ceil(high) + 2 - top
     if width < 1 or height < 1 or width * height > MAX_PIXELS:
@@ -83,11 +83,11 @@ def _cut(outline: Shape, holes: Sequence[Shape]) -> MaskShape | None:
     mask = drawn_mask(np.asarray(canvas).astype(bool), outline.label, top=top)
     if mask is None:
         return None
-    kept = {"group_id": outline.group_id, "description": outline.description}
-    return replace(mask, **kept, flags=outline.flags, extra=outline.extra)
+    told = replace(mask, group_id=outline.group_id, description=outline.description)
+    return replace(told, flags=outline.flags, extra=outline.extra)
 
 
-def _box(shapes: Iterable[Shape]) -> tuple[float, float, float, float]:
+def _box(shape: Shape) -> tuple[float, float, float, float]:
     """Left, top, right, bottom of the points."""
-    xs, ys = zip(*(point for shape in shapes for point in shape.points_xy), strict=True)
+    xs, ys = zip(*shape.points_xy, strict=True)
     return min(xs), min(ys), max(xs), max(ys)

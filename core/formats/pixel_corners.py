@@ -42,12 +42,14 @@ class TurnedBox(NamedTuple):
 
 
 def corners_of_box(box: Box) -> PointsXY:
-    """The two points of a Rectangle. Raises BrokenShapeError for a box without an extent."""
-    left, top, right, bottom = box
-    if not (left < right and top < bottom):
+    """The two points of a Rectangle. Raises BrokenShapeError for a box along pixel edges that holds no pixel."""
+    left, right = sorted((box.left, box.right))  # some tools write negative widths
+    top, bottom = sorted((box.top, box.bottom))
+    if not all(side == round(side) for side in box):
+        return ((left, top), (right, bottom))
+    if left == right or top == bottom:
         raise BrokenShapeError("a box without an extent was left out", "# boxes without an extent were left out")
-    last = 1.0 if all(side == round(side) for side in box) else 0.0
-    return ((left, top), (right - last, bottom - last))
+    return ((left, top), (right - 1.0, bottom - 1.0))
 
 
 def box_of_corners(points_xy: PointsXY) -> Box:
