@@ -74,9 +74,9 @@ def read_cvat(source: Source, size_of: SizeOf) -> Reading:
                 )
             )
     if not any(table.places for table in tables):
-        said = f" {notes[0].text[:1].upper()}{notes[0].text[1:]}." if notes else ""
+        said = f": {notes[0].text}" if notes else ""
         raise ReadError(
-            f"{source.title} holds no picture of CVAT that can be read.{said}",
+            f"{source.title} holds no picture of CVAT that can be read{said}.",
             hint='Export the task again as "CVAT for images 1.1".',
         )
     entries = {name: entry for table in reversed(tables) for name, entry in table.colors.items()}

@@ -56,9 +56,9 @@ def read_eiseg(source: Source, size_of: SizeOf) -> Reading:
         for file in grids
     ]
     if not files:
-        said = f" {notes[0].text[:1].upper()}{notes[0].text[1:]}." if notes else ""
+        said = f": {notes[0].text}" if notes else ""
         raise ReadError(
-            f"{source.title} holds no file of EISeg that can be read.{said}",
+            f"{source.title} holds no file of EISeg that can be read{said}.",
             hint="Save in EISeg with JSON switched on.",
         )
     labels = _read_label_list(source) or _labels_of(value for _, value in files)

@@ -60,9 +60,9 @@ def read_label_studio(source: Source, size_of: SizeOf) -> Reading:
             if task is not None:
                 tasks.append(task)
     if not tasks:
-        said = f" {notes[0].text[:1].upper()}{notes[0].text[1:]}." if notes else ""
+        said = f": {notes[0].text}" if notes else ""
         raise ReadError(
-            f"{source.title} holds no task of Label Studio that can be read.{said}",
+            f"{source.title} holds no task of Label Studio that can be read{said}.",
             hint='Export from Label Studio as "JSON".',
         )
     entries = _read_config(source)
@@ -193,12 +193,7 @@ def _picture_names(data: Mapping[str, Any]) -> list[str]:
 
 
 def _chosen_answer(item: Mapping[str, Any], notes: list[Note]) -> list[Any]:
-    answers = [
-        answer
-        for key in ("annotations", "completions")
-        for answer in item.get(key) or ()
-        if isinstance(answer, Mapping) and isinstance(answer.get("result"), list)
-    ]
+    answers = [answer for key in ("annotations", "completions") for answer in _answers(item, key)]
     given = [answer for answer in answers if not (answer.get("was_cancelled") or answer.get("skipped"))]
     if given:
         if len(given) > 1:
@@ -210,12 +205,7 @@ def _chosen_answer(item: Mapping[str, Any], notes: list[Note]) -> list[Any]:
                 )
             )
         return _latest(given)["result"]
-    predictions = item.get("predictions")
-    guesses = [
-        guess
-        for guess in (predictions if isinstance(predictions, list) else ())
-        if isinstance(guess, Mapping) and isinstance(guess.get("result"), list)
-    ]
+    guesses = _answers(item, "predictions")
     if guesses:
         notes.append(
             Note(
@@ -230,6 +220,15 @@ def _chosen_answer(item: Mapping[str, Any], notes: list[Note]) -> list[Any]:
     else:
         notes.append(Note("unmatched", "a picture has no annotation", "# pictures have no annotation"))
     return []
+
+
+def _answers(item: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    answers = item.get(key)
+    return [
+        answer
+        for answer in (answers if isinstance(answers, list) else ())
+        if isinstance(answer, Mapping) and isinstance(answer.get("result"), list)
+    ]
 
 
 def _latest(answers: list[Mapping[str, Any]]) -> Mapping[str, Any]:
