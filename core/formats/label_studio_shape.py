@@ -51,6 +51,7 @@ KINDS: Final = {  # what a control is called -> its kind; labelled by themselves
 }
 _GEOMETRY: Final = ("polygon", "rectangle", "ellipse", "brush", "keypoint", "labels", *KINDS)
 _SNAP: Final = 1e-6  # pixels within which percent of a whole number are taken for it
+_HIDDEN: Final = 4  # last digits that rounding may change on the way to percent and back
 _POINT_WIDTH: Final = 0.5  # percent; how large a point is shown
 _OURS: Final = ("id", "type", "value", "original_width", "original_height", "from_name", "to_name", "meta")
 _USUAL: Final = {"image_rotation": 0, "origin": "manual"}
@@ -184,7 +185,10 @@ def _read_meta(meta: object) -> str | None:
 
 
 def _pixels(percent: float, side: int) -> float:
-    return percent * side / 100
+    """Percent as pixels; a number of few digits that only rounding hides is found again (17.000000000000004)."""
+    value = percent * side / 100
+    short = round(value, 6)
+    return short if abs(short - value) <= _HIDDEN * math.ulp(value) else value
 
 
 def _snapped(value: float) -> float:
@@ -196,9 +200,9 @@ def _numbers(value: Result, keys: Iterable[str], shown: str) -> list[float]:
 
 
 def _checked(number: object, shown: str) -> float:
-    if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
+    if isinstance(number, bool) or not isinstance(number, int | float) or number != number:
         raise _not_numbers(shown)
-    if abs(number) > FARTHEST:
+    if abs(number) > FARTHEST:  # infinities, too
         raise BrokenShapeError(
             f"a {shown} lay far outside of its picture and was left out",
             "# shapes lay far outside of their pictures and were left out",
@@ -296,10 +300,12 @@ def _write_brush(shape: Shape, size: ImageSize) -> dict[str, Any] | None:
 
 def _percent(value: float, side: int) -> float:
     """The percent that are read as this very number, where there are any."""
-    percent = float(value) * 100 / side
-    for candidate in (percent, math.nextafter(percent, -math.inf), math.nextafter(percent, math.inf)):
-        if _pixels(candidate, side) == value:
-            return candidate
+    lower = higher = percent = float(value) * 100 / side
+    for _ in range(_HIDDEN):
+        for candidate in (lower, higher):
+            if _pixels(candidate, side) == value:
+                return candidate
+        lower, higher = math.nextafter(lower, -math.inf), math.nextafter(higher, math.inf)
     return percent
 
 

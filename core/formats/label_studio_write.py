@@ -26,6 +26,7 @@ _CONTROLS: Final = {
     "brush": "BrushLabels",
     "keypoint": "KeyPointLabels",
 }
+_WORDS: Final = {"oriented_rectangle": "rotated rectangle", "linestrip": "line strip", "points": "set of points"}
 _AS_DRAWN: Final = {
     "polygon": "polygon",
     "rectangle": "rectangle",
@@ -80,7 +81,7 @@ def _note_losses(shape: Shape, kind: str, annotation: Annotation, losses: Losses
     if isinstance(shape, MaskShape):
         _note_cut(shape, annotation.size, losses)
     elif kind == "brush":
-        name = shape.kind.replace("_", " ")
+        name = _WORDS.get(shape.kind, shape.kind)
         losses.add(f"a {name} was written as its pixels", f"# shapes of the type {name} were written as their pixels")
     elif kind != _AS_DRAWN[shape.kind]:
         losses.add("a rotated rectangle was written as a polygon", "# rotated rectangles were written as polygons")

@@ -273,6 +273,8 @@ def test_other_json_is_not_label_studios() -> None:
         (result(points=[[1, 2], [3, 4], [5, None]]), "coordinates that are not numbers"),
         (result(points=[[1, 2], [3, 4], [5, float("nan")]]), "coordinates that are not numbers"),
         (result(points=[[1, 2], [3, 4], [5, 1e300]]), "far outside"),
+        (result(points=[[1, 2], [3, 4], [5, -(10**400)]]), "far outside"),
+        (result(points=[[1, 2], [3, 4], [5, float("inf")]]), "far outside"),
         (result("rectanglelabels", x=1, y=1, width=True, height=5), "coordinates that are not numbers"),
         (result("rectanglelabels", x=25, y=25, width=0, height=25), "a box without an extent"),
         (result("rectanglelabels", x=25, y=25, width=2, height=25, rotation="a"), "coordinates that are not numbers"),
