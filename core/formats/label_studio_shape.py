@@ -223,11 +223,8 @@ def _not_numbers(shown: str) -> BrokenShapeError:
 def write_region(shape: Shape, number: int, size: ImageSize) -> dict[str, Any] | None:
     """The entry of "result" that paints the same pixels when it is read; None when there are none."""
     kind, value = _write_value(shape, size)
-    if kind != "brush" and not isinstance(shape, MaskShape):
-        again, _ = read_region({"value": value}, shape.label, size)
-        if again.points_xy != shape.points_xy and not _same_pixels(shape, again, size):
-            kind, value = "brush", None
-    if kind == "brush":
+    if kind == "brush" or not _is_read_as(shape, value, size):
+        kind = "brush"
         value = _write_brush(shape, size)
         if value is None:
             return None
@@ -309,5 +306,12 @@ def _percent(value: float, side: int) -> float:
     return percent
 
 
-def _same_pixels(one: Shape, other: Shape, size: ImageSize) -> bool:
-    return np.array_equal(shape_to_region(one, size), shape_to_region(other, size))
+def _is_read_as(shape: Shape, value: Mapping[str, Any] | None, size: ImageSize) -> bool:
+    """Whether `value` gives the points of `shape`, or at least its pixels."""
+    try:
+        again, _ = read_region({"value": value}, shape.label, size)
+    except BrokenShapeError:
+        return False
+    if again.points_xy == shape.points_xy:
+        return True
+    return np.array_equal(shape_to_region(shape, size), shape_to_region(again, size))

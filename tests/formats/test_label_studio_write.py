@@ -146,6 +146,13 @@ def test_odd_things_under_our_key_do_no_harm(value: object) -> None:
     assert [shape.points_xy for shape in shapes] == [((1, 2), (3, 4))]
 
 
+def test_a_rectangle_as_thin_as_a_rounding_error_becomes_its_pixels() -> None:
+    thin = Rectangle(label="car", points_xy=((1, 2), (3, 2 + 1e-12)))
+    (shape,), lost = again(thin)
+    assert np.array_equal(shape_to_region(shape, SIZE), shape_to_region(thin, SIZE))
+    assert lost == ["a rectangle was written as its pixels"]
+
+
 def test_lines_become_their_pixels_and_that_is_told() -> None:
     shapes, lost = again(Line(label="car", points_xy=((1, 2), (9, 4))), Points(label="car", points_xy=((1, 2), (9, 4))))
     assert [shape.kind for shape in shapes] == ["mask", "mask"]
