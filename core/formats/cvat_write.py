@@ -6,16 +6,21 @@ from itertools import count
 from typing import Final
 
 from core.annotation.labels import Color, LabelSet
-from core.annotation.shapes import Annotation, MaskShape, Shape
+from core.annotation.shapes import Shape
 from core.formats.cvat_shape import EXTRA_KEY, write_element
 from core.formats.dataset import Archive, ExportItem
-from core.formats.loss import Losses
+from core.formats.losses import Loss, Losses
 from core.formats.note import Note
-from core.formats.pixel_corners import within_picture
+from core.formats.tool_losses import EMPTY, PICTURE_FLAGS, add_losses
 from core.formats.xml_text import xml_attributes, xml_text
 
 FILE_NAME: Final = "annotations.xml"
 _GREY: Final = (128, 128, 128)  # of labels that the project does not have, __ignore__ among them
+_RAISED: Final = Loss(
+    "the group ids of a picture were raised, as CVAT counts groups from 1",
+    "the group ids of # pictures were raised, as CVAT counts groups from 1",
+)
+_DESCRIPTION: Final = Loss("the description of a shape was left out", "the descriptions of # shapes were left out")
 
 
 def write_cvat(items: Iterable[ExportItem], labels: LabelSet, archive: Archive) -> tuple[Note, ...]:
@@ -55,17 +60,15 @@ def _meta(colors: dict[str, Color], parts: tuple[str, ...], pictures: int) -> li
 
 def _image(number: int, item: ExportItem, losses: Losses) -> str:
     annotation, size = item.annotation, item.annotation.size
-    _note_picture_losses(annotation, losses)
+    if annotation.flags:
+        losses.add(PICTURE_FLAGS)
     subset = {"subset": item.part} if item.part else {}
     sides = {"width": str(size.width), "height": str(size.height)}
     lines = [f"  <image{xml_attributes({'id': str(number), 'name': item.file_name, **subset, **sides})}>"]
     # CVAT counts groups from 1 and says 0 for none
     raised = max(0, 1 - min((shape.group_id for shape in annotation.shapes if shape.group_id is not None), default=1))
     if raised:
-        losses.add(
-            "the group ids of a picture were raised, as CVAT counts groups from 1",
-            "the group ids of # pictures were raised, as CVAT counts groups from 1",
-        )
+        losses.add(_RAISED)
     for z, shape in enumerate(annotation.shapes):
         lines += _shape(shape, item, z, raised, losses)
     return "\n".join([*lines, "  </image>"])
@@ -75,12 +78,12 @@ def _shape(shape: Shape, item: ExportItem, z: int, raised: int, losses: Losses) 
     size = item.annotation.size
     written = write_element(shape, size)
     if written is None:
-        losses.add(
-            "a shape that covers no pixel of its picture was left out",
-            "# shapes that cover no pixel of their pictures were left out",
-        )
+        losses.add(EMPTY)
         return []
-    _note_shape_losses(shape, item, written.tag, losses)
+    kind = "pixels" if written.tag == "mask" else written.tag
+    add_losses(losses, shape, size, kind=kind, extra_key=EXTRA_KEY)
+    if shape.description:
+        losses.add(_DESCRIPTION)
     group = {} if shape.group_id is None else {"group_id": str(shape.group_id + raised)}
     opened = f"    <{written.tag}{xml_attributes({**written.attributes, 'z_order': str(z), **group})}>"
     children = [
@@ -88,30 +91,3 @@ def _shape(shape: Shape, item: ExportItem, z: int, raised: int, losses: Losses) 
         for key, value in written.children.items()
     ]
     return [opened, *children, f"    </{written.tag}>"] if children else [f"{opened[:-1]}/>"]
-
-
-def _note_shape_losses(shape: Shape, item: ExportItem, tag: str, losses: Losses) -> None:
-    if isinstance(shape, MaskShape):
-        inside = within_picture(shape, item.annotation.size)
-        if inside is not None and inside.region.sum() < shape.region.sum():
-            losses.add(
-                "what a mask has outside of its picture was cut off",
-                "what # masks have outside of their pictures was cut off",
-            )
-    elif shape.kind == "circle" and tag == "mask":
-        losses.add("a circle was written as its pixels", "# circles were written as their pixels")
-    elif shape.kind == "oriented_rectangle" and tag == "polygon":
-        losses.add("a rotated rectangle was written as a polygon", "# rotated rectangles were written as polygons")
-    if shape.description:
-        losses.add("the description of a shape was left out", "the descriptions of # shapes were left out")
-    if shape.flags:
-        losses.add("the flags of a shape were left out", "the flags of # shapes were left out")
-    if set(shape.extra) - {EXTRA_KEY}:
-        losses.add(
-            "what another program noted at a shape was left out", "what other programs noted at # shapes was left out"
-        )
-
-
-def _note_picture_losses(annotation: Annotation, losses: Losses) -> None:
-    if annotation.flags:
-        losses.add("the flags of a picture were left out", "the flags of # pictures were left out")

@@ -6,15 +6,13 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from core.annotation.labels import Color, LabelSet
-from core.annotation.shapes import Annotation, MaskShape, Shape
 from core.formats.dataset import Archive, ExportItem
 from core.formats.label_studio import PART_KEY
 from core.formats.label_studio_shape import EXTRA_KEY, write_region
-from core.formats.loss import Losses
+from core.formats.losses import Loss, Losses
 from core.formats.note import Note
-from core.formats.pixel_corners import within_picture
+from core.formats.tool_losses import EMPTY, PICTURE_FLAGS, add_losses
 from core.formats.xml_text import xml_attributes
-from core.images import ImageSize
 
 TASKS: Final = "tasks.json"
 CONFIG: Final = "label_config.xml"
@@ -26,15 +24,7 @@ _CONTROLS: Final = {
     "brush": "BrushLabels",
     "keypoint": "KeyPointLabels",
 }
-_WORDS: Final = {"oriented_rectangle": "rotated rectangle", "linestrip": "line strip", "points": "set of points"}
-_AS_DRAWN: Final = {
-    "polygon": "polygon",
-    "rectangle": "rectangle",
-    "oriented_rectangle": "rectangle",
-    "circle": "ellipse",
-    "point": "keypoint",
-    "mask": "brush",
-}
+_GROUP: Final = Loss("the group id of a shape was left out", "the group ids of # shapes were left out")
 
 
 def write_label_studio(items: Iterable[ExportItem], labels: LabelSet, archive: Archive) -> tuple[Note, ...]:
@@ -59,50 +49,22 @@ def write_label_studio(items: Iterable[ExportItem], labels: LabelSet, archive: A
 def _task(number: int, item: ExportItem, losses: Losses) -> dict[str, Any]:
     annotation = item.annotation
     if annotation.flags:
-        losses.add("the flags of a picture were left out", "the flags of # pictures were left out")
+        losses.add(PICTURE_FLAGS)
     results = []
     for place, shape in enumerate(annotation.shapes):
         result = write_region(shape, place, annotation.size)
         if result is None:
-            losses.add(
-                "a shape that covers no pixel of its picture was left out",
-                "# shapes that cover no pixel of their pictures were left out",
-            )
+            losses.add(EMPTY)
             continue
-        _note_losses(shape, str(result["from_name"]), annotation, losses)
+        kind = "pixels" if result["from_name"] == "brush" else str(result["from_name"])
+        add_losses(losses, shape, annotation.size, kind=kind, extra_key=EXTRA_KEY)
+        if shape.group_id is not None:
+            losses.add(_GROUP)
         results.append(result)
     data = {"image": f"/data/local-files/?d=images/{quote(item.file_name, errors='replace')}"}
     if item.part:
         data[PART_KEY] = item.part
     return {"id": number, "data": data, "annotations": [{"result": results, "was_cancelled": False}]}
-
-
-def _note_losses(shape: Shape, kind: str, annotation: Annotation, losses: Losses) -> None:
-    if isinstance(shape, MaskShape):
-        _note_cut(shape, annotation.size, losses)
-    elif kind == "brush":
-        name = _WORDS.get(shape.kind, shape.kind)
-        losses.add(f"a {name} was written as its pixels", f"# shapes of the type {name} were written as their pixels")
-    elif kind != _AS_DRAWN[shape.kind]:
-        losses.add("a rotated rectangle was written as a polygon", "# rotated rectangles were written as polygons")
-    if shape.group_id is not None:
-        losses.add("the group id of a shape was left out", "the group ids of # shapes were left out")
-    if shape.flags:
-        losses.add("the flags of a shape were left out", "the flags of # shapes were left out")
-    if set(shape.extra) - {EXTRA_KEY}:
-        losses.add(
-            "what another program noted at a shape was left out",
-            "what other programs noted at # shapes was left out",
-        )
-
-
-def _note_cut(shape: MaskShape, size: ImageSize, losses: Losses) -> None:
-    inside = within_picture(shape, size)
-    if inside is not None and inside.region.sum() < shape.region.sum():
-        losses.add(
-            "what a mask has outside of its picture was cut off",
-            "what # masks have outside of their pictures was cut off",
-        )
 
 
 def _config(colors: dict[str, Color]) -> str:

@@ -103,7 +103,7 @@ def pack_counts(counts: Sequence[int] | Runs) -> str:
 
 def unpack_counts(text: str | bytes) -> Runs:
     """The runs in COCO's text. Raises ValueError for a foreign character, a number cut off, or one out of range."""
-    data = text.encode("utf-8", errors="replace") if isinstance(text, str) else bytes(text)
+    data = text.encode("utf-8", errors="surrogatepass") if isinstance(text, str) else bytes(text)
     letters = np.frombuffer(data, dtype=np.uint8).astype(np.int64) - _FIRST
     if ((letters < 0) | (letters > 0x3F)).any():
         raise ValueError("its compressed runs hold characters that stand for nothing")
