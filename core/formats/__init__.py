@@ -6,9 +6,14 @@ from typing import Final
 from core.errors import ReadError
 from core.formats.coco import is_coco_source, read_coco
 from core.formats.coco_write import write_coco
+from core.formats.cvat import is_cvat_source, read_cvat
+from core.formats.cvat_write import write_cvat
 from core.formats.dataset import Format
+from core.formats.eiseg import is_eiseg_source, read_eiseg
 from core.formats.geojson import is_geojson_source, read_geojson
 from core.formats.geojson_write import write_geojson
+from core.formats.label_studio import is_label_studio_source, read_label_studio
+from core.formats.label_studio_write import write_label_studio
 from core.formats.labelme import is_labelme_source
 from core.formats.labelme_folder import read_labelme_folder
 from core.formats.mask_folder import is_mask_source
@@ -20,6 +25,9 @@ from core.formats.yolo import is_yolo_source, read_yolo, write_yolo, yolo_pictur
 FORMATS: Final[Mapping[str, Format]] = {
     "labelme": Format("Labelme", is_labelme_source, read_labelme_folder),
     "coco": Format("COCO", is_coco_source, read_coco, write_coco),
+    "labelstudio": Format("Label Studio", is_label_studio_source, read_label_studio, write_label_studio),
+    "eiseg": Format("EISeg", is_eiseg_source, read_eiseg),
+    "cvat": Format("CVAT for images", is_cvat_source, read_cvat, write_cvat),
     "geojson": Format("GeoJSON", is_geojson_source, read_geojson, write_geojson),
     "voc": Format("Pascal VOC", is_voc_source, read_voc, write_voc, voc_picture_path),
     "yolo": Format("YOLO", is_yolo_source, read_yolo, write_yolo, yolo_picture_path),

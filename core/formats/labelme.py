@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from core.annotation.shapes import Annotation, Circle, MaskShape, PointsXY, Shape
 from core.errors import ReadError
+from core.formats.labelme_holes import cut_holes
 from core.formats.labelme_shape import BrokenShapeError, read_shape
 from core.formats.labelme_text import file_text, shape_text
 from core.formats.note import Note
@@ -87,6 +88,8 @@ def read_labelme(data: bytes, *, name: str = "The file") -> LabelmeFile:
             continue
         shapes.append(shape)
         notes += said
+    shapes, said = cut_holes(shapes)
+    notes += said
     image_data = _read_image_data(value.get("imageData"), notes)
     flags, version = value.get("flags"), value.get("version")
     annotation = Annotation(
