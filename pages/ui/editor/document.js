@@ -111,7 +111,7 @@ export class AnnotationDocument extends EventTarget {
   }
 
   undo() { return this.head.undo === null && !this.queue.length ? null : this._ordered('undo', {}); }
-  redo() { return this.head.redo === null ? null : this._ordered('redo', {}); }
+  redo() { return this.head.redo === null && !this.queue.length ? null : this._ordered('redo', {}); }
   setState(state) { return this._ordered('state', { state }); }
 
   async restore(version) {

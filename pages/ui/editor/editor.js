@@ -231,8 +231,9 @@ export class Editor {
     }
   }
 
+  /** Undo or redo. Several may be asked for while the first is on its way. */
   async step(direction) {
-    if (!this.mayDraw) return;
+    if (this.doc.conflictWith || this.panels.showsState || this.doc.status === 'failed') return;
     try {
       const done = await this.doc[direction]();
       if (!done) this.tell(direction === 'undo' ? 'There is nothing to undo.' : 'There is nothing to redo.');
@@ -668,8 +669,7 @@ export class Editor {
 
   _key(event) {
     const target = event.composedPath()[0];
-    const typing = target instanceof HTMLElement
-      && (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName)) && target.type !== 'range';
+    const typing = isTyping(target) || (target.type === 'range' && /^(Arrow|Page|Home|End)/.test(event.key));
     const control = target instanceof Element && !this.root.contains(target)
       && target.closest('button, a, [role="option"], [role="combobox"], [role="dialog"], [role="slider"]');
     const theirs = control && /^(Enter| |Arrow.*|Escape|Page.*|Home)$/.test(event.key); // Streamlit's own controls
@@ -717,6 +717,8 @@ export class Editor {
       copy: () => this.copy(),
       selectAll: () => this.choose(this.doc.shapes.filter((s) => !this.hidden.has(s.id)).map((s) => s.id)),
       giveUp: () => this.tool.cancel(),
+      undo: () => this.step('undo'),
+      redo: () => this.step('redo'),
     };
     if (looks[id]) { looks[id](); return; }
     if (!this.mayDraw) return;
@@ -725,8 +727,6 @@ export class Editor {
       acceptAll: () => { if (this.suggestions.length) this.accept(this.suggestions); },
       suggest: () => this.suggest(),
       delete: () => this.deleteChosen(),
-      undo: () => this.step('undo'),
-      redo: () => this.step('redo'),
       duplicate: () => this.duplicate(),
       paste: () => this.paste(),
       merge: () => this.operate('Merged shapes', 'merge', this.chosen()),
@@ -755,6 +755,13 @@ export class Editor {
 }
 
 export { AS_IS, MODES };
+
+/** Whether keys belong to this element: somebody writes, or chooses in a list. */
+function isTyping(element) {
+  if (!(element instanceof HTMLElement)) return false;
+  const writes = element.tagName === 'INPUT' && !/^(range|checkbox|radio|button|file)$/.test(element.type);
+  return writes || element.isContentEditable || /^(TEXTAREA|SELECT)$/.test(element.tagName);
+}
 
 function readHabits() {
   try {
