@@ -28,10 +28,11 @@ FORMATS: Final[Mapping[str, Format]] = {
     "labelstudio": Format("Label Studio", is_label_studio_source, read_label_studio, write_label_studio),
     "eiseg": Format("EISeg", is_eiseg_source, read_eiseg),
     "cvat": Format("CVAT for images", is_cvat_source, read_cvat, write_cvat),
-    "geojson": Format("GeoJSON", is_geojson_source, read_geojson, write_geojson),
     "voc": Format("Pascal VOC", is_voc_source, read_voc, write_voc, voc_picture_path),
     "yolo": Format("YOLO", is_yolo_source, read_yolo, write_yolo, yolo_picture_path),
     "masks": Format("Mask pictures", is_mask_source),
+    # after masks: many sets of mask pictures carry the outlines that these were made of along
+    "geojson": Format("GeoJSON", is_geojson_source, read_geojson, write_geojson),
     "images": Format("Pictures only", is_picture_source),
 }
 

@@ -324,7 +324,7 @@ def test_a_source_with_nothing_to_read_is_one_sentence(project: Project, files: 
 
 def test_an_unknown_format_is_refused(project: Project) -> None:
     with pytest.raises(ConfigError, match="no format 'coco'"):
-        import_source(project, uploads(a__png=picture(1)), format="coco")
+        import_source(project, uploads(a__png=picture(1)), format="paintings")
 
 
 def test_a_full_disk_ends_the_import_and_what_came_in_stays(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
