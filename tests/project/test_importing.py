@@ -323,7 +323,7 @@ def test_a_source_with_nothing_to_read_is_one_sentence(project: Project, files: 
 
 
 def test_an_unknown_format_is_refused(project: Project) -> None:
-    with pytest.raises(ConfigError, match="no format 'coco'"):
+    with pytest.raises(ConfigError, match="no format 'paintings'"):
         import_source(project, uploads(a__png=picture(1)), format="paintings")
 
 

@@ -735,6 +735,7 @@ export class Editor {
       removeUnder: () => this.operate('Took out what lies under', 'remove_underlying', this.chosen()),
       toMask: () => this.operate('Turned into masks', 'to_mask', this.chosen()),
       toPolygon: () => this.operate('Turned into polygons', 'to_polygons', this.chosen(), undefined, { tolerance: 0 }),
+      toSimple: () => this.operate('Turned into simpler polygons', 'to_polygons', this.chosen(), undefined, { tolerance: 1 }),
       up: () => this.reorder(1),
       down: () => this.reorder(-1),
       nudge: () => this.nudge(NUDGES[key.replace('alt+', '')]),

@@ -1,10 +1,11 @@
 // Shapes on a canvas: fill, outline, handles. The picture has a canvas of its own below.
 
-import { CLOSED, LINE_WIDTH, outline, POINT_RADIUS } from './geometry.js';
+import { CLOSED, distance, LINE_WIDTH, outline, POINT_RADIUS } from './geometry.js';
 import { cachedBox } from './shapes.js';
 
 export const IGNORE = '__ignore__';
 const HANDLE = 4; // CSS pixels, half a side
+const CROWDED = 9; // CSS pixels between points, on average, under which they are not shown
 
 /**
  * How shapes are looked at.
@@ -112,7 +113,9 @@ export class Painter {
     context.lineWidth = view.ratio;
     context.strokeStyle = 'rgba(0, 0, 0, 0.8)';
     const margin = 2 * half;
+    const crowded = around(points) * view.scale < points.length * CROWDED * view.ratio; // they would hide the edge
     points.forEach(([px, py], i) => {
+      if (crowded && i !== hot) return;
       const x = view.left + px * view.scale;
       const y = view.top + py * view.scale;
       if (x < -margin || y < -margin || x > view.width + margin || y > view.height + margin) return;
@@ -180,5 +183,8 @@ function pathOf(shape) {
   }
   return (shape.path = path);
 }
+
+/** The length of a closed outline. */
+const around = (points) => points.reduce((sum, p, i) => sum + distance(p, points[(i || points.length) - 1]), 0);
 
 const overlaps = (a, b) => a[0] < b[0] + b[2] && a[1] < b[1] + b[3] && a[0] + a[2] > b[0] && a[1] + a[3] > b[1];
