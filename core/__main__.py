@@ -17,6 +17,7 @@ from typing import Any, Final
 from core.annotation.labels import LabelSet, parse_labels_txt
 from core.errors import ConfigError, ReadError, UserError
 from core.files import natural_key, unused_name
+from core.formats import FORMATS
 from core.images import IMAGE_SUFFIXES, probe_image, read_image
 from core.project.project import PRESET_NAMES, Project
 
@@ -69,6 +70,22 @@ def import_(args: argparse.Namespace) -> Result:
             progress=lambda done, total, name: progress.show(done, total, name),
         )
     return {**report.to_json(), "text": "\n".join(report.sentences())}
+
+
+def export_labels(args: argparse.Namespace) -> Result:
+    from core.project.exporting import export_labels as export
+
+    project = Project.open(args.project)
+    with _Progress("export") as progress:
+        told = export(
+            project,
+            args.to,
+            args.out,
+            part=args.part,
+            with_pictures=not args.without_pictures,
+            progress=lambda done, total, name: progress.show(done, total, name),
+        )
+    return {**told.to_json(), "out": str(args.out), "text": "\n".join(told.sentences())}
 
 
 def report(args: argparse.Namespace) -> Result:
@@ -218,7 +235,15 @@ def _parser() -> argparse.ArgumentParser:
     brought.add_argument("project", type=Path, metavar="PROJECT")
     brought.add_argument("source", type=Path, metavar="SOURCE", help="a file, a folder or a zip")
     brought.add_argument("--images", type=Path, help="where the pictures are, when not beside the annotations")
-    brought.add_argument("--format", default="auto", help="auto, labelme, masks or images")
+    brought.add_argument("--format", default="auto", help=f"auto, or one of {', '.join(FORMATS)}")
+
+    taken = verb("export-labels", export_labels, "write the finished annotations as a zip in another format")
+    taken.add_argument("project", type=Path, metavar="PROJECT")
+    able = [name for name, format in FORMATS.items() if format.write]
+    taken.add_argument("--to", required=True, choices=able, metavar="FORMAT", help=f"one of {', '.join(able)}")
+    taken.add_argument("--out", type=Path, required=True, metavar="ZIP")
+    taken.add_argument("--part", choices=("train", "val", "test"), help="only this part of the split")
+    taken.add_argument("--without-pictures", action="store_true", help="the labels only")
 
     told = verb("report", report, "say what a project holds and what is wrong with it")
     told.add_argument("project", type=Path, metavar="PROJECT")

@@ -15,7 +15,9 @@ from core.formats.geojson_write import write_geojson
 from core.formats.label_studio import is_label_studio_source, read_label_studio
 from core.formats.label_studio_write import write_label_studio
 from core.formats.labelme import is_labelme_source
+from core.formats.labelme_export import write_labelme_folder
 from core.formats.labelme_folder import read_labelme_folder
+from core.formats.mask_dataset import read_mask_folder, write_mask_folder
 from core.formats.mask_folder import is_mask_source
 from core.formats.source import Source, is_picture_source
 from core.formats.voc import is_voc_source, read_voc
@@ -23,14 +25,14 @@ from core.formats.voc_write import voc_picture_path, write_voc
 from core.formats.yolo import is_yolo_source, read_yolo, write_yolo, yolo_picture_path
 
 FORMATS: Final[Mapping[str, Format]] = {
-    "labelme": Format("Labelme", is_labelme_source, read_labelme_folder),
+    "labelme": Format("Labelme", is_labelme_source, read_labelme_folder, write_labelme_folder),
     "coco": Format("COCO", is_coco_source, read_coco, write_coco),
     "labelstudio": Format("Label Studio", is_label_studio_source, read_label_studio, write_label_studio),
     "eiseg": Format("EISeg", is_eiseg_source, read_eiseg),
     "cvat": Format("CVAT for images", is_cvat_source, read_cvat, write_cvat),
     "voc": Format("Pascal VOC", is_voc_source, read_voc, write_voc, voc_picture_path),
     "yolo": Format("YOLO", is_yolo_source, read_yolo, write_yolo, yolo_picture_path),
-    "masks": Format("Mask pictures", is_mask_source),
+    "masks": Format("Mask pictures", is_mask_source, read_mask_folder, write_mask_folder),
     # after masks: many sets of mask pictures carry the outlines that these were made of along
     "geojson": Format("GeoJSON", is_geojson_source, read_geojson, write_geojson),
     "images": Format("Pictures only", is_picture_source),

@@ -8,6 +8,7 @@ from core.errors import UserError
 from core.files import safe_name
 from core.formats.dataset import PictureAnnotation, Reading, SizeOf
 from core.formats.labelme import fit_annotation
+from core.formats.mask_folder import in_mask_folder
 from core.formats.source import Source, SourceFile
 from core.images import ImageInfo, probe_image
 from core.project.import_pictures import Intake
@@ -34,7 +35,8 @@ def size_reader(finder: PictureFinder) -> SizeOf:
 
 def import_dataset(intake: Intake, source: Source, images: Source | None, read: Read) -> None:
     """Bring in what `read` finds. Raises ReadError, with nothing imported, when it can read nothing at all."""
-    pictures = (images or source).pictures()
+    # masks lie beside the pictures in some formats, and are none
+    pictures = [picture for picture in (images or source).pictures() if not in_mask_folder(picture)]
     finder = PictureFinder(pictures)
     reading = read(source, size_reader(finder))
     intake.total = len(pictures)

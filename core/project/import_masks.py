@@ -7,10 +7,11 @@ import numpy as np
 from core.annotation.raster import Mask, count_objects, mask_to_shapes
 from core.annotation.shapes import Annotation
 from core.errors import ReadError, UserError
-from core.formats.class_table import FILE_NAMES, ClassTable, read_class_table
 from core.formats.mask_coding import detect_coding
+from core.formats.mask_dataset import table_of
 from core.formats.mask_folder import MaskPair, MaskPairs, pair_masks
 from core.formats.mask_png import MaskCoding, MaskSummary, decode_mask, read_mask_file, summarise
+from core.formats.note import Note
 from core.formats.source import Source, SourceFile
 from core.images import ImageInfo, ImageSize, turn_upright
 from core.project.import_pictures import Intake
@@ -30,8 +31,9 @@ def import_masks(intake: Intake, source: Source, images: Source | None) -> None:
         )
     intake.total = 2 * len(found.pairs) + len(found.images_alone)
     readable, summaries = _summaries(intake, found.pairs)
-    coding = detect_coding(summaries, intake.project.settings.labels, _class_table(intake, [source, images]))
-    intake.notes += about(source.title, coding.notes)
+    said: list[Note] = []
+    coding = detect_coding(summaries, intake.project.settings.labels, table_of([source, images], said))
+    intake.notes += about(source.title, (*said, *coding.notes))
     _say_what_is_alone(intake, found)
     with intake.project.bulk():
         for pair in found.pairs:
@@ -113,14 +115,3 @@ def _say_what_is_alone(intake: Intake, found: MaskPairs) -> None:
             "it lies in a second folder of masks and was left out",
             "# pictures lie in further folders of masks and were left out",
         )
-
-
-def _class_table(intake: Intake, sources: Iterable[Source | None]) -> ClassTable:
-    """The outermost table of classes in the sources; an empty table without one."""
-    files = [file for source in sources if source for file in source.files if file.base.casefold() in FILE_NAMES]
-    for file in sorted(files, key=lambda file: (file.name.count("/"), FILE_NAMES.index(file.base.casefold()))):
-        try:
-            return read_class_table(file.read(), name=file.name)
-        except ReadError as error:
-            intake.failed(file.name, error)
-    return ClassTable()
