@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.types import ASGIApp, Message
@@ -14,6 +14,7 @@ class Answer:
 
     code: int
     body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
 
     @property
     def json(self) -> Any:
@@ -24,7 +25,8 @@ def ask(app: ASGIApp, path: str = "/", *, method: str = "GET", **headers: str) -
     """One HTTP request."""
     sent = _talk(app, {**_scope("http", path, headers), "method": method, "scheme": "http"}, {"type": "http.request"})
     body = b"".join(message.get("body", b"") for message in sent)
-    return Answer(next(message["status"] for message in sent if message["type"] == "http.response.start"), body)
+    start = next(message for message in sent if message["type"] == "http.response.start")
+    return Answer(start["status"], body, {name.decode(): value.decode() for name, value in start["headers"]})
 
 
 def open_websocket(app: ASGIApp, path: str, **headers: str) -> Answer:
@@ -35,8 +37,10 @@ def open_websocket(app: ASGIApp, path: str, **headers: str) -> Answer:
 
 
 def _scope(kind: str, path: str, headers: dict[str, str]) -> dict[str, Any]:
+    path, _, query = path.partition("?")
     raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
-    return {"type": kind, "path": path, "raw_path": path.encode(), "query_string": b"", "headers": raw, "root_path": ""}
+    more = {"headers": raw, "root_path": ""}
+    return {"type": kind, "path": path, "raw_path": path.encode(), "query_string": query.encode(), **more}
 
 
 def _talk(app: ASGIApp, scope: dict[str, Any], *messages: Message) -> list[Message]:
