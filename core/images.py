@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self, TypeVar
+from typing import Any, BinaryIO, Literal, NamedTuple, Self, TypeVar
 
 import cv2
 import numpy as np
@@ -24,7 +24,16 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
 MAX_PIXELS = 178_000_000  # 0.5 GB as RGB: what is decoded whole; larger pictures are read in parts (windowed.py)
 LARGEST = 400_000_000  # pixels, 20,000 x 20,000
 Image.MAX_IMAGE_PIXELS = LARGEST  # Pillow's own limit is lower than ours; both are looked at before any pixel is
-_ORIENTATION = 0x0112  # EXIF tag
+_ORIENTATION, _BITS = 0x0112, 0x0102  # TIFF tags
+_GREY_MODES = ("1", "L", "LA", "I", "F", "I;16", "I;16L", "I;16B", "I;16N")
+_MOST_NOTES = 4_000_000  # bytes of a PNG that may hold its orientation
+_BLOCK = 4_000_000  # values that are stretched at once: their floats take four times the room
+
+_ONE_PIXEL = bytes.fromhex(  # a PNG; its header takes 33 bytes
+    "89504e470d0a1a0a0000000d4948445200000001000000010800000000"
+    "3a7e9b550000000a49444154789c6360000000020001"
+    "48afa4710000000049454e44ae426082"
+)
 
 RGB = NDArray[np.uint8]  # (H, W, 3)
 T = TypeVar("T")
@@ -68,23 +77,25 @@ class IntensityRule:
             raise ConfigError(f"Percentiles {self.low:g} and {self.high:g} are not within 0 to 100.")
 
     def apply(self, values: NDArray[Any]) -> NDArray[np.uint8]:
-        """`values` of any number type and shape, as uint8. Pixels that are not finite become 0."""
+        """`values` of any number type, (H, ...), as uint8. Pixels that are not finite become 0."""
         if values.dtype == np.uint8:
             return values
         if values.dtype == bool:
             return values.astype(np.uint8) * 255
-        finite = np.isfinite(values) if values.dtype.kind == "f" else None
+        return stretch(values, *self.window(values))
+
+    def window(self, values: NDArray[Any]) -> tuple[float, float]:
+        """The values that become 0 and 255."""
         if self.kind == "fixed":
-            low, high = self.low, self.high
-        else:
-            step = max(1, values.size // 2_000_000)  # every step-th value: percentiles of millions, in milliseconds
-            known = (values if finite is None else values[finite]).ravel()[::step]
-            low, high = np.percentile(known, (self.low, self.high)) if known.size else (0.0, 1.0)
-        scale = 255.0 / max(float(high) - float(low), 1e-12)
-        stretched = np.clip((values.astype(np.float32) - np.float32(low)) * np.float32(scale), 0, 255)
-        if finite is not None:
-            stretched[~finite] = 0
-        return np.rint(stretched).astype(np.uint8)
+            return self.low, self.high
+        step = sampling_step(values.size)
+        finite = np.isfinite(values) if values.dtype.kind == "f" else None
+        return self.window_of(values.flat[::step] if finite is None or finite.all() else values[finite][::step])
+
+    def window_of(self, known: NDArray[Any]) -> tuple[float, float]:
+        """The percentiles of `known` values, all of them finite."""
+        low, high = np.percentile(known, (self.low, self.high)) if known.size else (0.0, 1.0)
+        return float(low), float(high)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -92,6 +103,25 @@ class IntensityRule:
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Self:
         return cls(kind=value["kind"], low=float(value["low"]), high=float(value["high"]))
+
+
+def sampling_step(count: int) -> int:
+    """Every so many of `count` values tell the percentiles: of millions, in milliseconds."""
+    return max(1, count // 2_000_000)
+
+
+def stretch(values: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:
+    """`values`, (H, ...), as uint8: `low` becomes 0 and `high` 255. Some rows at a time, as floats take much room."""
+    stretched = np.empty(values.shape, np.uint8)
+    rows = max(1, _BLOCK * len(values) // max(1, values.size))
+    scale = np.float32(255.0 / max(high - low, 1e-12))
+    for top in range(0, len(values), rows):
+        part = values[top : top + rows]
+        moved = np.clip((part.astype(np.float32) - np.float32(low)) * scale, 0, 255)
+        if values.dtype.kind == "f":
+            moved[~np.isfinite(part)] = 0
+        stretched[top : top + rows] = np.rint(moved)
+    return stretched
 
 
 class ImageInfo(NamedTuple):
@@ -102,6 +132,7 @@ class ImageInfo(NamedTuple):
     pages: int
     format: str  # "JPEG", "TIFF", ...
     orientation: int  # EXIF, 1 = upright
+    channels: int = 3  # 1: grey
 
 
 def probe_image(source: Path | bytes, *, name: str | None = None) -> ImageInfo:
@@ -121,6 +152,14 @@ def read_image(
     name = name or _name_of(source)
     rule = intensity or IntensityRule()
     return guarded(name, lambda: _read(source, page, rule, name))
+
+
+def read_jpeg_draft(path: Path, side: int) -> RGB:
+    """A JPEG at the smallest of 1, 1/2, 1/4 and 1/8 of its size at which its longer side has `side` pixels.
+
+    (H, W, 3), upright. The decoder skips what is not asked for: a tenth of the time and of the memory of the whole.
+    """
+    return guarded(path.name, lambda: _read_draft(path, side))
 
 
 def encode_png(image: NDArray[np.uint8]) -> bytes:
@@ -198,7 +237,8 @@ def _too_large(name: str, size: ImageSize | None, limit: int = MAX_PIXELS) -> Re
     )
 
 
-def _check_size(name: str, size: ImageSize, limit: int = MAX_PIXELS) -> None:
+def check_size(name: str, size: ImageSize, limit: int = MAX_PIXELS) -> None:
+    """Raises ReadError for a picture that has no pixels, or more than are decoded whole."""
     if size.pixels > limit:
         raise _too_large(name, size, limit)
     if size.pixels == 0:
@@ -215,25 +255,27 @@ def _probe(source: Path | bytes, name: str) -> ImageInfo:
     try:
         with _open(source, name) as picture:
             opened = ImageSize(picture.height, picture.width)
-            _check_size(name, opened, LARGEST)
-            orientation = 1 if picture.format == "PNG" and not _png_may_turn(source) else _orientation(picture)
+            check_size(name, opened, LARGEST)
+            channels = 1 if picture.mode in _GREY_MODES else 3
+            orientation = _png_orientation(source) if picture.format == "PNG" else _orientation(picture)
             turned = _turned(opened, orientation)
             if picture.format == "TIFF":  # Pillow turns TIFF by itself, and no other format
-                return ImageInfo(opened, turned, getattr(picture, "n_frames", 1), "TIFF", orientation)
-            return ImageInfo(turned, opened, 1, picture.format or "", orientation)
+                return ImageInfo(opened, turned, getattr(picture, "n_frames", 1), "TIFF", orientation, channels)
+            return ImageInfo(turned, opened, 1, picture.format or "", orientation, channels)
     except UnidentifiedImageError:
         with tifffile.TiffFile(_stream(source)) as tiff:
             page = tiff.pages.first
             stored = ImageSize(page.imagelength, page.imagewidth)
-            _check_size(name, stored, LARGEST)
+            check_size(name, stored, LARGEST)
             tag = page.tags.get(_ORIENTATION)
             orientation = int(tag.value) if tag else 1
-            return ImageInfo(_turned(stored, orientation), stored, len(tiff.pages), "TIFF", orientation)
+            channels = 3 if page.samplesperpixel >= 3 else 1
+            return ImageInfo(_turned(stored, orientation), stored, len(tiff.pages), "TIFF", orientation, channels)
 
 
 def _read(source: Path | bytes, page: int, rule: IntensityRule, name: str) -> RGB:
     info = _probe(source, name)
-    _check_size(name, info.size)
+    check_size(name, info.size)
     if not 0 <= page < info.pages:
         raise ReadError(f"{name} has {info.pages} page(s), page {page + 1} was asked for.")
     orientation = info.orientation
@@ -248,20 +290,32 @@ def _read(source: Path | bytes, page: int, rule: IntensityRule, name: str) -> RG
     return turn_upright(_to_rgb(rule.apply(_colour_channels(pixels))), orientation)
 
 
+def _read_draft(path: Path, side: int) -> RGB:
+    info = _probe(path, path.name)
+    with _open(path, path.name) as picture:
+        if picture.info.get("progressive"):  # the decoder keeps all of it
+            check_size(path.name, info.size)
+        longer = max(picture.size)
+        picture.draft(None, (-(-picture.width * side // longer), -(-picture.height * side // longer)))
+        return turn_upright(_to_rgb(_colour_channels(_from_pillow(picture))), info.orientation)
+
+
 def _read_tiff(source: Path | bytes, page: int, name: str) -> tuple[NDArray[Any], bool]:
     """Pillow where it keeps all bits, else tifffile, else OpenCV (LZW of 16-bit RGB); and whether it is upright."""
     try:
-        with _open(source, name) as picture:
+        # a stream: a file that Pillow maps into memory by its path is left as it is stored
+        with _file(source) as file, Image.open(file) as picture:
             if page:
                 picture.seek(page)
-            _check_size(name, ImageSize(picture.height, picture.width))  # pages may differ in size
-            return _from_pillow(picture), True
+            check_size(name, ImageSize(picture.height, picture.width))  # pages may differ in size
+            if not _loses_bits(picture):
+                return _from_pillow(picture), True
     except UnidentifiedImageError:
         pass
     try:
         with tifffile.TiffFile(_stream(source)) as tiff:
             plane = tiff.pages[page]
-            _check_size(name, ImageSize(plane.imagelength, plane.imagewidth))  # type: ignore[union-attr]
+            check_size(name, ImageSize(plane.imagelength, plane.imagewidth))  # type: ignore[union-attr]
             pixels = np.asarray(plane.asarray())
             separate = pixels.ndim == 3 and int(getattr(plane, "planarconfig", 1)) == 2
             return (np.moveaxis(pixels, 0, -1) if separate else pixels), False
@@ -269,12 +323,18 @@ def _read_tiff(source: Path | bytes, page: int, name: str) -> tuple[NDArray[Any]
         return _decode_with_cv2(source, page), False
 
 
+def _loses_bits(picture: Image.Image) -> bool:
+    """Whether Pillow would keep only the high byte of 16-bit colour."""
+    depths = getattr(picture, "tag_v2", {}).get(_BITS) or (8,)
+    return max(depths) > 8 and picture.mode not in _GREY_MODES
+
+
 def _from_pillow(picture: Image.Image) -> NDArray[Any]:
     """Pixels in the file's own depth. Palette, CMYK, Lab and the like as RGB; alpha kept for `_colour_channels`."""
-    if picture.mode in ("L", "RGB", "RGBA", "LA", "I", "F", "I;16", "I;16L", "I;16B", "I;16N"):
-        return np.asarray(picture)
     if picture.mode == "1":
         return np.asarray(picture.convert("L"))
+    if picture.mode in ("RGB", "RGBA", *_GREY_MODES):
+        return np.asarray(picture)
     return np.asarray(picture.convert("RGB"))
 
 
@@ -335,17 +395,28 @@ def _png_depth(source: Path | bytes) -> int:
     return head[24] if len(head) > 25 and head[25] in (2, 6) else 8  # only colour: Pillow reads 16-bit grey well
 
 
-def _png_may_turn(source: Path | bytes) -> bool:
-    """Whether a PNG has a chunk that may say how to turn it. Asking Pillow would decode all its pixels."""
-    file = source.open("rb") if isinstance(source, Path) else io.BytesIO(source)
-    with file:
+def _png_orientation(source: Path | bytes) -> int:
+    """EXIF orientation of a PNG. Pillow decodes all pixels before it tells: it is given a PNG of one, same notes."""
+    notes = bytearray()
+    with _file(source) as file:
         file.seek(8)
         while len(head := file.read(8)) == 8:
             length, kind = struct.unpack(">I4s", head)
-            if kind in (b"eXIf", b"tEXt", b"zTXt", b"iTXt"):
-                return True
-            file.seek(length + 4, io.SEEK_CUR)
-    return False
+            if kind in (b"eXIf", b"tEXt", b"zTXt", b"iTXt") and len(notes) + length < _MOST_NOTES:
+                notes += head + file.read(length + 4)
+            else:
+                file.seek(length + 4, io.SEEK_CUR)
+    if not notes:
+        return 1
+    try:
+        with Image.open(io.BytesIO(_ONE_PIXEL[:33] + notes + _ONE_PIXEL[33:])) as picture:
+            return _orientation(picture)
+    except (OSError, ValueError, SyntaxError):  # broken notes do not make a broken picture
+        return 1
+
+
+def _file(source: Path | bytes) -> BinaryIO:
+    return source.open("rb") if isinstance(source, Path) else io.BytesIO(source)
 
 
 def _first_bytes(path: Path, count: int) -> bytes:

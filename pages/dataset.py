@@ -25,6 +25,7 @@ _PARTS: Final = {"train": "training", "val": "validation", "test": "test"}
 _PROBLEM_WORDS: Final = {
     "unreadable": "cannot be read",
     "size_mismatch": "drawn for another size",
+    "too_large": "too large to train on",
     "leak": "the same picture trains and validates",
     "unknown_label": "labels that the project does not have",
     "duplicate": "the same picture twice",

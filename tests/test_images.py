@@ -13,8 +13,9 @@ import pytest
 import tifffile
 from PIL import Image, ImageOps
 
+from core import images
 from core.errors import ConfigError, ReadError
-from core.images import ImageSize, IntensityRule, encode_png, probe_image, read_image, shrink
+from core.images import ImageSize, IntensityRule, encode_png, probe_image, read_image, read_jpeg_draft, shrink
 
 DATA = Path(os.environ.get("MASKLOOP_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 
@@ -118,6 +119,62 @@ def test_16_bit_colour_tiff_and_separate_planes() -> None:
     planes = _tiff(np.moveaxis(pixels, -1, 0), photometric="rgb", planarconfig="separate")
     assert read_image(planes, intensity=rule).shape == (4, 5, 3)
     assert read_image(planes, intensity=rule)[0, 0].tolist() == [255, 0, 0]
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_16_bit_colour_tiff_keeps_all_bits(compression: str | None) -> None:
+    pixels = np.linspace(1000, 1255, 3 * 64).reshape(8, 8, 3).astype(np.uint16)
+    image = read_image(
+        _tiff(pixels, photometric="rgb", compression=compression), intensity=IntensityRule("fixed", 1000, 1255)
+    )
+    assert np.array_equal(image, pixels - 1000)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_a_turned_tiff_is_the_same_from_a_file_as_from_bytes(tmp_path: Path, dtype: type, orientation: int) -> None:
+    path = tmp_path / "a.tif"
+    path.write_bytes(_tiff(np.arange(12).reshape(3, 4).astype(dtype), extratags=[(274, "H", 1, orientation, True)]))
+    image = read_image(path)
+    assert image.shape[:2] == probe_image(path).size
+    assert np.array_equal(image, read_image(path.read_bytes()))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_png_is_turned_without_being_decoded_first(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[274] = orientation
+    data = _bytes(Image.fromarray(np.arange(12, dtype=np.uint8).reshape(3, 4)), "PNG", exif=exif)
+    with Image.open(io.BytesIO(data)) as picture:
+        expected = np.asarray(ImageOps.exif_transpose(picture))
+    assert np.array_equal(read_image(data)[:, :, 0], expected)
+    header_and_notes = data[: data.index(b"IDAT") - 4] + b"\x00\x00\x00\x00IDAT\x35\xaf\x06\x1e"
+    assert probe_image(header_and_notes).size == expected.shape
+
+
+@pytest.mark.parametrize(("kind", "data"), [(b"eXIf", b"MM\0*garbage"), (b"zTXt", b"Raw profile type exif\0\0x")])
+def test_broken_notes_in_a_png_turn_nothing(kind: bytes, data: bytes) -> None:
+    whole = _bytes(Image.fromarray(np.zeros((3, 4), np.uint8)), "PNG")
+    note = struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    assert probe_image(whole[:33] + note + whole[33:]).size == (3, 4)
+
+
+def test_wide_values_are_stretched_in_parts_as_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(0).normal(size=(50, 7, 3)).astype(np.float32)
+    values[3, 3] = np.nan
+    whole = IntensityRule().apply(values)
+    monkeypatch.setattr(images, "_BLOCK", 40)
+    assert np.array_equal(IntensityRule().apply(values), whole)
+
+
+@pytest.mark.parametrize("size", [(1, 700), (300, 200), (2000, 1601)])
+def test_a_draft_of_a_jpeg_is_the_picture_at_a_fraction(tmp_path: Path, size: tuple[int, int]) -> None:
+    path = tmp_path / "a.jpg"
+    smooth = np.add.outer(np.arange(size[0]), np.arange(size[1])).astype(np.float32) % 400
+    Image.fromarray(np.abs(smooth - 200).astype(np.uint8)).convert("RGB").save(path, quality=95)
+    draft = read_jpeg_draft(path, 160)
+    assert max(draft.shape) >= min(160, max(size))
+    assert np.abs(shrink(draft, 100).astype(int) - shrink(read_image(path), 100)).mean() < 5
 
 
 def test_a_page_of_a_stack_is_chosen() -> None:

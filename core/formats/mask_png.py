@@ -20,7 +20,7 @@ from core.annotation.overlay import colors
 from core.annotation.raster import Mask
 from core.errors import ReadError
 from core.formats.note import Note
-from core.images import guarded, probe_image, turn_upright
+from core.images import check_size, guarded, probe_image, turn_upright
 
 Codes = NDArray[Any]  # (H, W) unsigned: a grey value or index, or red << 16 | green << 8 | blue
 MaskKind = Literal["indexed", "binary", "scaled", "objects", "coloured"]
@@ -72,6 +72,7 @@ class MaskCoding:
 def read_mask_file(data: bytes, *, name: str = "The mask") -> RawMask:
     """The values of a mask picture. Raises ReadError for what is not a picture, has pages, or is not whole numbers."""
     info = probe_image(data, name=name)
+    check_size(name, info.size)
     if info.pages > 1:
         raise ReadError(f"{name} has {info.pages} pages.", hint="Save one mask a file.")
     pixels, lossy = guarded(name, lambda: _decode(data))

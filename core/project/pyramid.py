@@ -5,37 +5,41 @@ into files under cache/tiles, so that the app's own memory does not grow with th
 
     python -m core.project.pyramid PROJECT_FOLDER SAMPLE
 
-The cache may be deleted at any time.
+There, progress.json says how far the child is or why it gave up, builder.json which process it is. The cache may be
+deleted at any time.
 """
 
-import hashlib
 import shutil
 import subprocess
 import sys
 import threading
 import time
-from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from glob import escape
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import cv2
 import numpy as np
+import psutil
 
 from core.errors import ReadError, UserError
-from core.files import locked, read_json, safe_name, write_bytes, write_json
-from core.images import MAX_PIXELS, RGB, ImageSize, IntensityRule, probe_image, read_image, shrink
+from core.files import locked, read_json, write_bytes, write_json
+from core.images import MAX_PIXELS, RGB, ImageSize, read_image
 from core.process import give_way
+from core.project.decoded import DecodedPictures, halved
 from core.project.project import Project
-from core.windowed import open_windowed
+from core.project.shown import TILE, Shown, file_name, look_at, tiles_of
+from core.windowed import is_exact, open_windowed, refuse_turned
 
-TILE: Final = 512
-THUMBNAIL: Final = 160
-LARGE: Final = 40_000_000  # pixels from which on tiles lie on disk
-_KEPT: Final = 300_000_000  # bytes of decoded pictures in this process
-_STALE: Final = 20.0  # seconds without a sign of life after which a build is begun anew
-_PROGRESS: Final = "progress.json"
+_AGAIN: Final = 60.0  # seconds after which a build that failed is tried again, if someone asks
+_TRIES: Final = 3  # builds that end without a word, as when the system kills them, until that is a failure
+_PROGRESS, _BUILDER = "progress.json", "builder.json"
+_PNG: Final = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE)
+_WHOLE_BYTES: Final = 14  # of memory for each pixel of a picture that is decoded whole: twice as stored, and as RGB
+_BASE_BYTES: Final = 400_000_000  # the process itself, what GDAL keeps, and the levels
+_pictures: Final = DecodedPictures()
 
 
 class Pyramid(NamedTuple):
@@ -46,211 +50,173 @@ class Pyramid(NamedTuple):
     stamp: str
     ready: bool
     progress: float
+    channels: int  # 1: grey, 3: colour
 
 
-def levels_of(size: ImageSize) -> int:
-    """How many levels there are until one tile holds all."""
-    return max(0, (max(size) - 1) // TILE).bit_length() + 1
+def open_pyramid(project: Project, shown: Shown, sample: str) -> Pyramid:
+    """The state of a picture's tiles; begins to cut those of a large one. Raises ReadError, WriteError."""
+    progress = _built(project, shown, sample) if shown.is_large else 1.0
+    return Pyramid(shown.size, shown.levels, shown.stamp, progress >= 1, progress, shown.info.channels)
 
 
-def picture_stamp(project: Project, sample: str) -> str:
-    """Changes with the picture's file and the rule by which it is shown."""
-    status = project.sample(sample).image.stat()
-    return shown_stamp(f"{status.st_mtime_ns:x}-{status.st_size:x}", project.settings.intensity)
-
-
-def shown_stamp(file_stamp: str, rule: IntensityRule) -> str:
-    """The same from the stamp of the file that the index has."""
-    return hashlib.sha256(f"{file_stamp} {rule}".encode()).hexdigest()[:12]
-
-
-def open_pyramid(project: Project, sample: str) -> Pyramid:
-    """The state of a picture's tiles; begins to cut those of a large one. Raises ReadError."""
-    size, stamp = project.image_info(sample).size, picture_stamp(project, sample)
-    progress = 1.0 if size.pixels < LARGE else _built(project, sample, stamp)
-    return Pyramid(size, levels_of(size), stamp, progress >= 1, progress)
-
-
-def read_tile(project: Project, sample: str, level: int, column: int, row: int) -> bytes | None:
+def read_tile(shown: Shown, level: int, column: int, row: int) -> bytes | None:
     """One tile, as PNG in level 0 and as JPEG above; None where the picture has none, or has none yet."""
-    size = project.image_info(sample).size
-    if not 0 <= level < levels_of(size) or column < 0 or row < 0:
+    across, down = tiles_of(shown.size, level) if 0 <= level < shown.levels else (0, 0)
+    if not (0 <= column < across and 0 <= row < down):
         return None
-    if size.pixels >= LARGE:
-        path = _folder(project, sample, picture_stamp(project, sample)) / _tile_name(level, column, row)
-        return path.read_bytes() if path.is_file() else None
-    picture = _decoded(project, sample, level)
-    tile = picture[row * TILE : (row + 1) * TILE, column * TILE : (column + 1) * TILE]
-    return _encoded(tile, level) if tile.size else None
+    if not shown.is_large:
+        picture = _pictures.level(shown, level)
+        part = picture[row * TILE : (row + 1) * TILE, column * TILE : (column + 1) * TILE]
+        return _encoded(part, level, shown.info.channels)
+    try:
+        return shown.tile_path(level, column, row).read_bytes()
+    except OSError:  # not yet, or someone deleted a part of the cache: then it is cut anew when the picture is opened
+        if _done(shown) >= 1:
+            (shown.tiles / _PROGRESS).unlink(missing_ok=True)
+        return None
 
 
-def read_thumbnail(project: Project, sample: str) -> bytes:
-    """The picture as JPEG, its longer side THUMBNAIL pixels; kept on disk. Raises ReadError."""
-    stamp = picture_stamp(project, sample)
-    path = project.folder / "cache" / "thumbnails" / f"{safe_name(sample)}-{stamp}.jpg"
-    if path.is_file():
-        return path.read_bytes()
-    data = _jpeg(_small(project, sample), quality=85)
-    write_bytes(path, data, durable=False)
-    return data
-
-
-def _small(project: Project, sample: str) -> RGB:
-    image, rule = project.sample(sample).image, project.settings.intensity
-    size = probe_image(image).size
-    if size.pixels > MAX_PIXELS:
-        with open_windowed(image, rule) as picture:
-            return shrink(picture.shrunk(4 * THUMBNAIL), THUMBNAIL)
-    return shrink(read_image(image, intensity=rule), THUMBNAIL)
-
-
-# ---------------------------------------------------------------------------------------------- small: in memory
-
-
-class _Decoded:
-    """Decoded pictures, level by level; those used last stay. One thread decodes a picture, others wait for it."""
-
-    def __init__(self) -> None:
-        self._levels: OrderedDict[str, dict[int, RGB]] = OrderedDict()
-        self._locks: dict[str, threading.Lock] = {}
-        self._lock = threading.Lock()
-
-    def level(self, key: str, path: Path, project: Project, level: int) -> RGB:
-        with self._lock:
-            lock = self._locks.setdefault(key, threading.Lock())
-        with lock:
-            with self._lock:
-                found = self._levels.get(key, {})
-            if 0 not in found:
-                found = {0: read_image(path, intensity=project.settings.intensity)}
-            for k in range(1, level + 1):
-                if k not in found:
-                    found[k] = _halved(found[k - 1])
-        with self._lock:
-            self._levels[key] = found
-            self._levels.move_to_end(key)
-            while len(self._levels) > 1 and self._size() > _KEPT:
-                dropped, _ = self._levels.popitem(last=False)
-                self._locks.pop(dropped, None)
-        return found[level]
-
-    def _size(self) -> int:
-        return sum(picture.nbytes for levels in self._levels.values() for picture in levels.values())
-
-
-_pictures: Final = _Decoded()
-
-
-def _decoded(project: Project, sample: str, level: int) -> RGB:
-    path = project.sample(sample).image
-    return _pictures.level(f"{path}:{picture_stamp(project, sample)}", path, project, level)
-
-
-def _halved(picture: RGB) -> RGB:
-    """Half the size, rounded up, each pixel the mean of four."""
-    height, width = picture.shape[:2]
-    if height % 2 or width % 2:
-        picture = np.pad(picture, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-    size = (picture.shape[1] // 2, picture.shape[0] // 2)
-    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def _encoded(tile: RGB, level: int) -> bytes:
+def _encoded(tile: RGB, level: int, channels: int) -> bytes:
+    pixels = tile[:, :, 0] if channels == 1 else tile[:, :, ::-1]  # OpenCV wants BGR
     if level:
-        return _jpeg(tile, quality=92)
-    return cv2.imencode(".png", tile[:, :, ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
+        return cv2.imencode(".jpg", pixels, (cv2.IMWRITE_JPEG_QUALITY, 92))[1].tobytes()
+    return cv2.imencode(".png", pixels, _PNG)[1].tobytes()
 
 
-def _jpeg(picture: RGB, *, quality: int) -> bytes:
-    return cv2.imencode(".jpg", picture[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+# ---------------------------------------------------------------------------------------------- large: who builds it
 
 
-# ------------------------------------------------------------------------------------------------ large: on disk
-
-
-def _folder(project: Project, sample: str, stamp: str) -> Path:
-    return project.folder / "cache" / "tiles" / f"{safe_name(sample)}-{stamp}"
-
-
-def _tile_name(level: int, column: int, row: int) -> str:
-    return f"{level}/{column}-{row}.{'jpg' if level else 'png'}"
-
-
-def _built(project: Project, sample: str, stamp: str) -> float:
+def _built(project: Project, shown: Shown, sample: str) -> float:
     """How much of the tiles is there, 0..1; begins a build where none is under way. Raises ReadError when it failed."""
-    folder = _folder(project, sample, stamp)
+    if _done(shown) >= 1:
+        return 1.0
     with locked(project.folder / ".tiles-lock"):
-        told = read_json(folder / _PROGRESS) if (folder / _PROGRESS).is_file() else {}
-        if told.get("error"):
+        told, builder = _read(shown.tiles / _PROGRESS), _read(shown.tiles / _BUILDER)
+        if (done := _done(shown)) >= 1 or _lives(builder):
+            return done
+        if told.get("error") and time.time() - told.get("time", 0.0) < _AGAIN:
             raise ReadError(told["error"], hint=told.get("hint", ""))
-        if told.get("done", 0.0) >= 1 or time.time() - told.get("time", 0.0) < _STALE:
-            return float(told.get("done", 0.0))
-        _tell(folder, 0.0)
-    command = [sys.executable, "-m", "core.project.pyramid", str(project.folder), sample]
-    root = Path(__file__).resolve().parents[2]
-    child = subprocess.Popen(command, cwd=root, start_new_session=True, stdin=subprocess.DEVNULL)
-    threading.Thread(target=child.wait, daemon=True).start()  # so that no zombie stays
+        tries = 0 if told.get("error") else int(builder.get("tries", 0))
+        if tries >= _TRIES:
+            ended = ReadError(
+                f"{shown.image.name} could not be cut into tiles: the process was ended {tries} times.",
+                hint="Is the memory full? Close other programs, wait a minute and open it again.",
+            )
+            _tell(shown, 0.0, error=ended.message, hint=ended.hint)
+            raise ended
+        _begin(project, shown, sample, tries + 1)
     return 0.0
 
 
-def _tell(folder: Path, done: float, **more: str) -> None:
-    write_json(folder / _PROGRESS, {"done": done, "time": time.time(), **more}, durable=False)
+def _begin(project: Project, shown: Shown, sample: str, tries: int) -> None:
+    _tell(shown, 0.0)
+    command = [sys.executable, "-m", "core.project.pyramid", str(project.folder), sample]
+    root = Path(__file__).resolve().parents[2]
+    child = subprocess.Popen(command, cwd=root, start_new_session=True, stdin=subprocess.DEVNULL)
+    builder = {"tries": tries, "pid": child.pid}
+    with suppress(psutil.NoSuchProcess):  # it may have ended already; then progress.json says how
+        builder["created"] = psutil.Process(child.pid).create_time()
+    threading.Thread(target=child.wait, daemon=True).start()  # so that no zombie stays
+    write_json(shown.tiles / _BUILDER, builder, durable=False)
 
 
-def build_pyramid(project: Project, sample: str) -> None:
-    """Cut the tiles of all levels of a large picture to files. Memory: a band of rows, or the picture decoded once."""
-    stamp = picture_stamp(project, sample)
-    folder = _folder(project, sample, stamp)
-    for other in folder.parent.glob(f"{escape(safe_name(sample))}-*"):
-        if other != folder and len(other.name) == len(folder.name):
-            shutil.rmtree(other, ignore_errors=True)  # of the picture as it was before
-    _tell(folder, 0.0)
+def _lives(builder: dict[str, Any]) -> bool:
+    """Whether that process is there still; its number alone is given to another one later."""
     try:
-        size = project.image_info(sample).size
-        waiting: list[list[RGB]] = [[] for _ in range(levels_of(size))]
+        process = psutil.Process(int(builder["pid"]))
+        same = abs(process.create_time() - float(builder["created"])) < 1.0
+        return same and process.status() != psutil.STATUS_ZOMBIE
+    except (KeyError, TypeError, ValueError, psutil.Error):
+        return False
+
+
+def _done(shown: Shown) -> float:
+    done = _read(shown.tiles / _PROGRESS).get("done")
+    return float(done) if isinstance(done, int | float) else 0.0
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """What the file says; nothing where it is not there, or damaged: then a build begins anew."""
+    try:
+        value = read_json(path)
+    except ReadError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _tell(shown: Shown, done: float, **more: str) -> None:
+    write_json(shown.tiles / _PROGRESS, {"done": done, "time": time.time(), **more}, durable=False)
+
+
+# ---------------------------------------------------------------------------------------------- large: the building
+
+
+def build_pyramid(shown: Shown, sample: str) -> None:
+    """Cut the tiles of all levels of a large picture to files, or tell in progress.json why that cannot be."""
+    for other in shown.tiles.parent.glob(f"{escape(file_name(sample))}-*"):
+        if other != shown.tiles and len(other.name) == len(shown.tiles.name):
+            shutil.rmtree(other, ignore_errors=True)  # of the picture as it was before
+    try:
+        _tell(shown, 0.0)
+        waiting: list[list[RGB]] = [[] for _ in range(shown.levels)]
         last = time.monotonic()
-        for top, band in _bands(project, sample, size):
-            _cut(folder, 0, top // TILE, band)
-            _pass_on(folder, waiting, 0, top // TILE, band, final=top + TILE >= size.height)
-            if time.monotonic() - last > 0.5:
+        for top, band in _bands(shown):
+            _pass_on(shown, waiting, 0, top // TILE, band, final=top + TILE >= shown.size.height)
+            if time.monotonic() - last > 0.3:
                 last = time.monotonic()
-                _tell(folder, min(0.999, (top + TILE) / size.height))
-        _tell(folder, 1.0)
+                _tell(shown, min(0.999, (top + TILE) / shown.size.height))
+        _tell(shown, 1.0)
     except UserError as error:
-        _tell(folder, 0.0, error=error.message, hint=error.hint)
+        for level in range(shown.levels):  # half of the tiles serve nobody, and the disk may be full of them
+            shutil.rmtree(shown.tiles / str(level), ignore_errors=True)
+        _tell(shown, 0.0, error=error.message, hint=error.hint)
 
 
-def _bands(project: Project, sample: str, size: ImageSize) -> Iterator[tuple[int, RGB]]:
-    """The picture in bands of TILE rows."""
-    image, rule = project.sample(sample).image, project.settings.intensity
-    if size.pixels <= MAX_PIXELS:
-        whole = read_image(image, intensity=rule)
-        for top in range(0, size.height, TILE):
-            yield top, whole[top : top + TILE]
+def _bands(shown: Shown) -> Iterator[tuple[int, RGB]]:
+    """The picture in bands of TILE rows: in parts where that gives the very same pixels, or it is too large."""
+    height, pixels = shown.size.height, shown.size.pixels
+    tops = range(0, height, TILE)
+    if pixels <= MAX_PIXELS and not is_exact(shown.image, shown.rule):
+        _check_memory(shown, _WHOLE_BYTES * pixels)
+        whole = read_image(shown.image, intensity=shown.rule)
+        yield from ((top, whole[top : top + TILE]) for top in tops)
         return
-    with open_windowed(image, rule) as picture:
-        for top in range(0, size.height, TILE):
-            yield top, picture.rows(top, min(TILE, size.height - top))
+    with open_windowed(shown.image, shown.rule) as picture:
+        refuse_turned(picture, shown.image.name)
+        _check_memory(shown, TILE * (3 * picture.row_bytes + 9 * shown.size.width))
+        yield from ((top, picture.rows(top, min(TILE, height - top))) for top in tops)
 
 
-def _pass_on(folder: Path, waiting: list[list[RGB]], level: int, row: int, band: RGB, *, final: bool) -> None:
-    """Shrink a band into the level above; two of them make a band there."""
-    if level + 1 >= len(waiting):
-        return
-    waiting[level + 1].append(_halved(band))
-    if len(waiting[level + 1]) == 2 or final:
-        whole = np.concatenate(waiting[level + 1])
-        waiting[level + 1].clear()
-        _cut(folder, level + 1, row // 2, whole)
-        _pass_on(folder, waiting, level + 1, row // 2, whole, final=final)
+def _check_memory(shown: Shown, needed: int) -> None:
+    free, needed = psutil.virtual_memory().available, needed + _BASE_BYTES
+    if needed > free:
+        raise ReadError(
+            f"Cutting {shown.image.name} takes {needed / 1e9:.1f} GB of memory; {free / 1e9:.1f} GB are free.",
+            hint="Close other programs, and open it again in a minute.",
+        )
 
 
-def _cut(folder: Path, level: int, row: int, band: RGB) -> None:
+def _pass_on(shown: Shown, waiting: list[list[RGB]], level: int, row: int, band: RGB, *, final: bool) -> None:
+    """Cut a band into tiles, and shrink it into the level above, where two of them make a band."""
     for column in range(-(-band.shape[1] // TILE)):
         tile = band[:, column * TILE : (column + 1) * TILE]
-        write_bytes(folder / _tile_name(level, column, row), _encoded(tile, level), durable=False)
+        data = _encoded(tile, level, shown.info.channels)
+        write_bytes(shown.tile_path(level, column, row), data, durable=False)
+    if level + 1 == len(waiting):
+        return
+    waiting[level + 1].append(halved(band))
+    if len(waiting[level + 1]) == 2 or final:
+        above = np.concatenate(waiting[level + 1])
+        waiting[level + 1].clear()
+        _pass_on(shown, waiting, level + 1, row // 2, above, final=final)
+
+
+def main(arguments: Sequence[str]) -> None:
+    give_way()
+    folder, sample = arguments
+    project = Project.open(Path(folder))
+    build_pyramid(look_at(project, project.sample(sample)), sample)
 
 
 if __name__ == "__main__":
-    give_way()
-    build_pyramid(Project.open(Path(sys.argv[1])), sys.argv[2])
+    main(sys.argv[1:])

@@ -15,6 +15,7 @@ from core.project.split import Split
 ProblemKind = Literal[
     "unreadable",
     "size_mismatch",
+    "too_large",
     "leak",
     "unknown_label",
     "duplicate",
@@ -130,7 +131,10 @@ def _problems_of(row: SampleRow) -> list[Problem]:
     if row.unknown_labels:
         names = ", ".join(row.unknown_labels)
         found.append(Problem("unknown_label", row.name, f"uses labels that the project does not have: {names}"))
-    if not any(class_id not in (0, IGNORE_ID) for class_id in row.pixels):
+    if row.size.pixels > MAX_PIXELS:
+        limit = f"{MAX_PIXELS // 1_000_000} megapixels"
+        found.append(Problem("too_large", row.name, f"is {row.size}: pictures of more than {limit} do not train"))
+    elif not any(class_id not in (0, IGNORE_ID) for class_id in row.pixels):
         found.append(Problem("empty", row.name, "has an annotation in which nothing is marked"))
     for kind, (one, several) in _OF_SHAPES.items():
         count = row.findings.get(kind, 0)

@@ -13,8 +13,8 @@ from core.project.document import Document
 from core.project.index import Index, SampleRow
 from core.project.opening import open_sample
 from core.project.project import Project
-from core.project.pyramid import shown_stamp
 from core.project.sample import Origin
+from core.project.shown import shown_stamp
 from core.serving.answers import BadRequestError, answering, project_of, sample_of
 from core.serving.wire import (
     document_to_wire,

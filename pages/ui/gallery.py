@@ -9,9 +9,11 @@ from PIL import Image
 from core.annotation.overlay import overlay
 from core.annotation.raster import Mask, annotation_to_mask
 from core.errors import UserError
-from core.images import RGB, ImageSize, encode_jpeg, read_image
+from core.images import MAX_PIXELS, RGB, ImageSize, encode_jpeg
 from core.project.index import SampleRow
 from core.project.project import Project
+from core.project.sample import Sample
+from core.project.shown import look_at, small_picture
 from pages.ui.cached import Shelf
 from pages.ui.scribble import View
 from pages.ui.zoom import mask_part, picture_part
@@ -60,21 +62,24 @@ def common_frame(rows: list[SampleRow]) -> float:
 def _small_of(project: Project, row: SampleRow, source: str, *, cut: bool) -> _Small:
     small = _small.get(source)
     if small is None:
-        image = read_image(project.images / row.image, intensity=project.settings.intensity)
-        view = _view(ImageSize(*image.shape[:2]), cut=cut)
-        mask = _mask_of(project, row, ImageSize(*image.shape[:2]))
-        small = _Small(picture_part(image, view), None if mask is None else mask_part(mask, view))
+        shown = look_at(project, Sample(row.name, project.images / row.image))
+        view = _view(shown.size, cut=cut)
+        image = small_picture(shown, round(SIDE * max(shown.size) / max(view.height, view.width)))
+        part = _view(ImageSize(*image.shape[:2]), cut=cut)  # the same part, of the small picture
+        view = view._replace(canvas_height=part.canvas_height, canvas_width=part.canvas_width)
+        mask = _mask_of(project, row, shown.size)
+        small = _Small(picture_part(image, part), None if mask is None else mask_part(mask, view))
         _small.put(source, small, small.image.nbytes * 4 // 3)
     return small
 
 
 def _mask_of(project: Project, row: SampleRow, size: ImageSize) -> Mask | None:
-    """None also where it is damaged or of another size: the Data set page lists that as a problem."""
+    """None also where it is damaged, of another size or too large: the Data set page lists that as a problem."""
     try:
         annotation = project.read_annotation(row.name)
     except UserError:
         return None
-    if annotation is None or annotation.size != size:
+    if annotation is None or annotation.size != size or size.pixels > MAX_PIXELS:
         return None
     return annotation_to_mask(annotation, project.settings.labels)
 

@@ -29,13 +29,17 @@ _infos: Final = Shelf[ImageInfo](limit=5000)
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture and its page. `key` stands for its bytes; sample: its name in the Project, where it is one."""
+    """One picture and its page. `key` stands for its bytes; sample: its name in the Project, where it is one.
+
+    path: where it is a file, so that a large one is not read only to be refused.
+    """
 
     name: str  # file name with suffix
     key: str
     read: Callable[[], bytes]
     page: int = 0
     sample: str | None = None
+    path: Path | None = None
 
     @property
     def id(self) -> str:
@@ -45,7 +49,7 @@ class Picture:
         """What its header says. Raises ReadError for what is not a picture."""
         info = _infos.get(self.key)
         if info is None:
-            info = probe_image(self.read(), name=self.name)
+            info = probe_image(self.path or self.read(), name=self.name)
             _infos.put(self.key, info, 1)
         return info
 
@@ -54,7 +58,7 @@ class Picture:
         key = f"{self.id}:{intensity}"
         image = _decoded.get(key)
         if image is None:
-            image = read_image(self.read(), page=self.page, intensity=intensity, name=self.name)
+            image = read_image(self.path or self.read(), page=self.page, intensity=intensity, name=self.name)
             _decoded.put(key, image, image.nbytes)
         return image
 
@@ -134,7 +138,7 @@ def _take(key: str, names: list[str]) -> None:
 
 def _of_row(project: Project, row: SampleRow) -> Picture:
     path = project.images / row.image
-    return Picture(row.image, row.digest or row.stamp, partial(_bytes, path), sample=row.name)
+    return Picture(row.image, row.digest or row.stamp, partial(_bytes, path), sample=row.name, path=path)
 
 
 def _of_folder() -> list[Picture]:
@@ -151,7 +155,7 @@ def _of_folder() -> list[Picture]:
         raise ReadError(f"There is no picture in {folder}.", hint=f"It looks for {', '.join(IMAGE_SUFFIXES)}.")
     if len(paths) > _MOST:
         st.caption(f"The first {_MOST} of {len(paths)} pictures. For all of them: `python -m core predict`.")
-    return [Picture(path.name, f"{path}:{stamp_of(path)}", partial(_bytes, path)) for path in paths[:_MOST]]
+    return [Picture(path.name, f"{path}:{stamp_of(path)}", partial(_bytes, path), path=path) for path in paths[:_MOST]]
 
 
 def _bytes(path: Path) -> bytes:

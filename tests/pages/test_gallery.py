@@ -66,7 +66,7 @@ def test_another_opacity_reads_nothing_again(project: Project, monkeypatch: pyte
     _add(project, "a", ImageSize(40, 40))
     row = _row(project, "a")
     thumbnail(project, row, opacity=50)
-    monkeypatch.setattr(gallery, "read_image", None)
+    monkeypatch.setattr(gallery, "small_picture", None)
     thumbnail(project, row, opacity=30)
 
 

@@ -1,7 +1,7 @@
 """What a server sends to an ASGI application, and what it answers. Starlette's own client needs one package more."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from json import dumps, loads
 from typing import Any
 
@@ -14,6 +14,7 @@ class Answer:
 
     code: int
     body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
 
     @property
     def json(self) -> Any:
@@ -36,7 +37,8 @@ def ask(
     request = {"type": "http.request", "body": body or b""}
     sent = _talk(app, {**_scope("http", path, headers), "method": method, "scheme": "http"}, request)
     body = b"".join(message.get("body", b"") for message in sent)
-    return Answer(next(message["status"] for message in sent if message["type"] == "http.response.start"), body)
+    start = next(message for message in sent if message["type"] == "http.response.start")
+    return Answer(start["status"], body, {name.decode(): value.decode() for name, value in start["headers"]})
 
 
 def open_websocket(app: ASGIApp, path: str, **headers: str) -> Answer:
@@ -47,8 +49,10 @@ def open_websocket(app: ASGIApp, path: str, **headers: str) -> Answer:
 
 
 def _scope(kind: str, path: str, headers: dict[str, str]) -> dict[str, Any]:
+    path, _, query = path.partition("?")
     raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
-    return {"type": kind, "path": path, "raw_path": path.encode(), "query_string": b"", "headers": raw, "root_path": ""}
+    more = {"headers": raw, "root_path": ""}
+    return {"type": kind, "path": path, "raw_path": path.encode(), "query_string": query.encode(), **more}
 
 
 def _talk(app: ASGIApp, scope: dict[str, Any], *messages: Message) -> list[Message]:

@@ -12,6 +12,8 @@ from core.annotation.labels import LabelSet
 from core.images import encode_png
 from core.project.home import create_project
 from core.project.project import Project
+from core.project.shown import Shown
+from core.serving import pictures
 from core.serving.routes import ROUTES
 from tests.serving.asgi import Answer, ask
 
@@ -33,12 +35,16 @@ def get(rest: str, sample: str = "größe 1") -> Answer:
 
 def test_a_picture_is_described(project: Project) -> None:
     told = get("picture").json
-    assert {key: told[key] for key in ("width", "height", "tile", "levels", "ready")} == {
+    stamp = told.pop("stamp")
+    assert len(stamp) == 12
+    assert told == {
         "width": 40,
         "height": 600,
         "tile": 512,
         "levels": 2,
         "ready": True,
+        "progress": 1.0,
+        "channels": 3,
     }
 
 
@@ -52,12 +58,39 @@ def test_a_thumbnail(project: Project) -> None:
     assert Image.open(io.BytesIO(get("thumbnail").body)).size == (11, 160)
 
 
-@pytest.mark.parametrize("rest", ["tiles/0/1/0", "tiles/2/0/0", "tiles/0/0/2"])
-def test_a_tile_that_is_not_there(project: Project, rest: str) -> None:
-    assert get(rest).code == 404
+@pytest.mark.parametrize("rest", ["tiles/0/0/0", "tiles/1/0/0", "thumbnail"])
+def test_only_what_has_the_stamp_that_was_asked_for_is_kept_for_good(project: Project, rest: str) -> None:
+    stamp = get("picture").json["stamp"]
+    assert "immutable" in get(f"{rest}?v={stamp}").headers["cache-control"]
+    for other in ("", "?v=", "?v=0123456789ab"):
+        assert get(rest + other).headers["cache-control"] == "no-cache"
+    assert get("picture").headers["cache-control"] == "no-cache"
 
 
-@pytest.mark.parametrize("sample", ["other", "..", "../../P/images", "größe 1.png"])
+@pytest.mark.parametrize("rest", ["tiles/0/0/0", "thumbnail"])
+def test_a_picture_that_changes_while_it_is_read_is_not_kept_for_good(
+    project: Project, monkeypatch: pytest.MonkeyPatch, rest: str
+) -> None:
+    def slow(shown: Shown, *_: int) -> bytes:
+        shown.image.write_bytes(encode_png(np.zeros((9, 9, 3), np.uint8)))
+        return b"whatever"
+
+    stamp = get("picture").json["stamp"]
+    monkeypatch.setattr(pictures, "read_tile", slow)
+    monkeypatch.setattr(pictures, "read_thumbnail", slow)
+    assert get(f"{rest}?v={stamp}").headers["cache-control"] == "no-cache"
+
+
+@pytest.mark.parametrize(
+    "place", ["0/1/0", "2/0/0", "0/0/2", "-1/0/0", "a/0/0", "0/0/1.5", f"0/0/{'9' * 5000}", "0/0/²"]
+)
+def test_a_tile_that_is_not_there(project: Project, place: str) -> None:
+    answer = get(f"tiles/{place}")
+    assert answer.code == 404
+    assert "no such tile" in answer.json["message"]
+
+
+@pytest.mark.parametrize("sample", ["other", "..", "../../P/images", "größe 1.png", "..\\P", "größe 1\0"])
 def test_a_picture_that_is_not_there(project: Project, sample: str) -> None:
     assert get("picture", sample).code == 404
 
