@@ -1,4 +1,4 @@
-"""Data set: the pictures with their labels over them, what they show, and what is wrong with them."""
+"""Data set: the pictures with their labels over them, what they show, what is wrong with them, and the way out."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -13,6 +13,7 @@ from core.project.report import Problem, Report, make_report
 from core.project.split import Split, read_split
 from pages.ui import frame, session
 from pages.ui.cached import rows_of
+from pages.ui.export_form import export_form
 from pages.ui.gallery import common_frame, thumbnail
 from pages.ui.links import link
 from pages.ui.words import count
@@ -54,8 +55,8 @@ def dataset_page(project: Project) -> None:
     _summary(project, report)
     # Only the open tab is computed and sent: with thousands of pictures the three together take the browser a second.
     # The filters stay, since a widget that is not there forgets its place in the address.
-    pictures, balance, problems = st.tabs(
-        ["Pictures", "Balance and sizes", "Problems"], key="data-tab", bind="query-params"
+    pictures, balance, problems, export = st.tabs(
+        ["Pictures", "Balance and sizes", "Problems", "Export"], key="data-tab", bind="query-params"
     )
     with pictures:
         _gallery(project, rows, split, shown=bool(pictures.open))
@@ -65,6 +66,9 @@ def dataset_page(project: Project) -> None:
     if problems.open:
         with problems:
             _problems(report.problems)
+    if export.open:
+        with export:
+            _export(project, report)
 
 
 def _summary(project: Project, report: Report) -> None:
@@ -165,6 +169,18 @@ def _balance(project: Project, report: Report) -> None:
     st.markdown("**Sizes of the pictures**")
     sizes = [{"Width": s.width, "Height": s.height, "Pictures": n} for s, n in list(report.sizes.items())[:20]]
     st.dataframe(sizes, hide_index=True, width="content")
+
+
+# ---------------------------------------------------------------------------------------------------------- export
+
+
+def _export(project: Project, report: Report) -> None:
+    if not report.states["done"]:
+        st.info("No picture is done yet, so there are no labels to take out.")
+        link("annotate", "Label pictures")
+        return
+    with frame.shown_errors():
+        export_form(project, dict(report.parts))
 
 
 # --------------------------------------------------------------------------------------------------------- problems

@@ -40,14 +40,18 @@ class ExportReport:
     shapes: int
     pixel_iou: float
     losses: tuple[Note, ...] = ()
+    unfinished: int = 0  # pictures that were left out since they are not done
 
     def sentences(self) -> list[str]:
         same = "not one pixel differs" if self.pixel_iou == 1 else "some pixels differ"
         first = (
-            f"{self.pictures:,} pictures with {self.shapes:,} shapes were written as {FORMATS[self.format].title} and "
-            f"read again: pixel IoU {self.pixel_iou:.4f} over all labels and pictures together, {same}."
+            f"{self.pictures:,} {'picture' if self.pictures == 1 else 'pictures'} with {self.shapes:,} "
+            f"{'shape was' if self.shapes == 1 else 'shapes were'} written as {FORMATS[self.format].title} and "
+            f"read again: pixel IoU {floored(self.pixel_iou)} over all labels and pictures together, {same}."
         )
         told = ImportReport(0, 0, tuple(about("", self.losses))).sentences()[1:]
+        if self.unfinished:
+            told.append(f"Left out, since they are not done: {self.unfinished:,}.")
         return [first, *told]
 
     def to_json(self) -> dict[str, Any]:
@@ -56,8 +60,19 @@ class ExportReport:
             "pictures": self.pictures,
             "shapes": self.shapes,
             "pixel_iou": self.pixel_iou,
-            "losses": self.sentences()[1:],
+            "unfinished": self.unfinished,
+            "losses": ImportReport(0, 0, tuple(about("", self.losses))).sentences()[1:],
         }
+
+
+def floored(iou: float) -> str:
+    """Four digits, never rounded up: 1.0000 is said of what is equal in all pixels only."""
+    return f"{int(iou * 10_000) / 10_000:.4f}"
+
+
+def exports_folder(project: Project) -> Path:
+    """Where the app keeps exports until a person has fetched them."""
+    return project.folder / "exports"
 
 
 def export_labels(
@@ -94,7 +109,8 @@ def export_labels(
                 notes = kind.write(export.items(archive, with_pictures), project.settings.labels, archive)
             file.flush()
             os.fsync(file.fileno())
-        report = ExportReport(format, len(export.samples), export.shapes, export.compared(Path(temporary)), notes)
+        iou = export.compared(Path(temporary))
+        report = ExportReport(format, len(export.samples), export.shapes, iou, notes, export.unfinished)
         os.chmod(temporary, 0o644)
         os.replace(temporary, target)
         temporary = None
@@ -125,8 +141,9 @@ class _Export:
     def __init__(self, project: Project, format: Format, part: Part | None, progress: Progress) -> None:
         self._project, self._format, self._progress = project, format, progress
         self._parts: Mapping[str, Part] = read_split(project.folder).assignments
-        wanted = (s for s in project.samples() if part is None or self._parts.get(s.name) == part)
+        wanted = [s for s in project.samples() if part is None or self._parts.get(s.name) == part]
         self.samples = [s for s in wanted if stamp_of(project.read_annotation(s.name)).state == "done"]
+        self.unfinished = len(wanted) - len(self.samples)
         self._by_file = {s.image.name.casefold(): s for s in self.samples}
         self._by_stem = {s.image.stem.casefold(): s for s in self.samples}
         self.shapes = 0

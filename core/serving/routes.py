@@ -8,7 +8,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
 
 from core.project.home import projects_home
-from core.serving import editing, pictures, suggesting
+from core.serving import editing, exports, pictures, suggesting
 
 
 async def health(_: Request) -> JSONResponse:
@@ -16,4 +16,10 @@ async def health(_: Request) -> JSONResponse:
     return JSONResponse({"status": "ok", "projects": str(projects_home())})
 
 
-ROUTES: Final[Sequence[BaseRoute]] = (Route("/healthz", health), *editing.ROUTES, *pictures.ROUTES, *suggesting.ROUTES)
+ROUTES: Final[Sequence[BaseRoute]] = (
+    Route("/healthz", health),
+    *editing.ROUTES,
+    *pictures.ROUTES,
+    *suggesting.ROUTES,
+    *exports.ROUTES,
+)

@@ -8,15 +8,14 @@ from typing import Final
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from core.errors import UserError
 from core.formats import FORMATS
 from core.formats.source import Source, open_source, source_of_uploads
 from core.project.project import Project
 from pages.ui import session
-from pages.ui.frame import escape, show_error
+from pages.ui.frame import escape
 from pages.ui.import_preview import show_preview
+from pages.ui.progress import show_failure, show_progress
 from pages.ui.running_import import Request, RunningImport, begin_look, forget_import, import_of
-from pages.ui.words import duration
 
 _WAYS: Final = {
     "files": "Files or a zip",
@@ -31,9 +30,9 @@ def import_form(project: Project) -> None:
     """The whole block: the form, or the look or import that goes on, or what it found until that is closed."""
     going = import_of(project)
     if going is not None and not going.over.is_set():
-        st.fragment(_show_progress, run_every="1s")(project, going)
+        show_progress(going, key=f"import-{project.folder.name}")
         return
-    if going is not None and not _show_failure(project, going):
+    if going is not None and not show_failure(going, forget=partial(forget_import, project)):
         if going.preview is not None:
             show_preview(project, going, going.preview)
         else:
@@ -65,32 +64,6 @@ def import_form(project: Project) -> None:
             session.UPLOADS.set(session.UPLOADS.get() + 1)
         st.rerun()
     st.caption("Nothing is written before you have seen what would come in.")
-
-
-def _show_progress(project: Project, going: RunningImport) -> None:
-    """How far the import is; when it is over the page takes over."""
-    if going.over.is_set():
-        st.rerun()
-    left = going.seconds_left()
-    text = f"{going.done:,} of {going.total:,}" if going.total else "Reading"
-    st.progress(
-        min(going.done / max(going.total, 1), 1.0),
-        text + (f", about {duration(left)} left" if left is not None and left > 2 else ""),
-    )
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.button("Stop", key=f"stop-import-{project.folder.name}", on_click=going.stop.set)
-        st.caption("You may leave this page: it goes on, and what it found waits here.", width="content")
-
-
-def _show_failure(project: Project, going: RunningImport) -> bool:
-    """Say why an import failed, once; False when it did not."""
-    if going.failure is None:
-        return False
-    forget_import(project)
-    if not isinstance(going.failure, UserError):
-        raise going.failure
-    show_error(going.failure)
-    return True
 
 
 def _show_report(project: Project, going: RunningImport) -> None:

@@ -20,7 +20,10 @@ def count(number: int, noun: str, plural: str = "") -> str:
 
 
 def memory(size: int) -> str:
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{round(size / 1e6, -1):.0f} MB"
+    """Bytes as "1.2 GB", "430 MB", "3 MB", "12 kB"."""
+    if size >= 1e9:
+        return f"{size / 1e9:.1f} GB"
+    return f"{round(size / 1e6, -1 if size >= 1e8 else 0):.0f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"
 
 
 def score(value: float | None) -> str:

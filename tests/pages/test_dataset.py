@@ -1,5 +1,6 @@
 """The Data set page: pictures with their masks, balance, problems."""
 
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -7,8 +8,11 @@ from streamlit.testing.v1 import AppTest
 
 from core.annotation.labels import LabelSet
 from core.annotation.shapes import Annotation
+from core.formats import FORMATS
+from core.project.exporting import exports_folder
 from core.project.home import create_project, projects_home
 from core.project.project import Project
+from pages.ui.export_form import PURPOSES
 from tests.pages.opening import Page, open_page
 from tests.samples import SIZE, box, picture
 
@@ -63,3 +67,35 @@ def test_problems_are_told_in_plain_words(project: Project, page: Page) -> None:
     project.save_annotation("a", Annotation(size=SIZE), author="Ann")
     labels = [expander.label for expander in page(**{"data-tab": "Problems"}).expander]
     assert labels == ["Nothing is marked: 1 picture", "No annotation yet: 1 picture"]
+
+
+def test_labels_go_out_with_their_pictures_and_the_report_says_how_true_they_are(project: Project, page: Page) -> None:
+    project.add_image(picture(1), filename="a.png")
+    project.add_image(picture(2), filename="b.png")
+    project.save_annotation("a", box("cup"), author="Ann")
+    app = page(**{"data-tab": "Export"})
+    app.selectbox(key="export-format").set_value("coco")
+    app.button(key="export-now").click().run(timeout=60)
+    while not any("Close the report" in button.label for button in app.button):
+        app.run()
+    told = " ".join(text.value for text in app.markdown)
+    assert "1 picture with 1 shape was written as COCO" in told
+    assert "pixel IoU 1\\.0000" in told or "pixel IoU 1.0000" in told
+    assert "not done: 1" in told.replace("\\", "")
+    (made,) = exports_folder(project).iterdir()
+    with zipfile.ZipFile(made) as archive:
+        assert any(name.endswith("a.png") for name in archive.namelist())
+    app.button(key="close-export").click().run()
+    app.button(key=f"delete-{made.name}").click().run()
+    assert list(exports_folder(project).iterdir()) == []
+    assert not app.exception
+
+
+def test_an_export_waits_for_a_picture_that_is_done(project: Project, page: Page) -> None:
+    project.add_image(picture(1), filename="a.png")
+    app = page(**{"data-tab": "Export"})
+    assert "No picture is done yet" in app.info[0].value
+
+
+def test_every_format_says_what_it_is_for() -> None:
+    assert set(PURPOSES) == {name for name, format in FORMATS.items() if format.write}

@@ -59,6 +59,8 @@ def _talk(app: ASGIApp, scope: dict[str, Any], *messages: Message) -> list[Messa
     waiting, sent = list(messages), []
 
     async def receive() -> Message:
+        if not waiting:  # the client listens and says no more
+            await asyncio.Event().wait()
         return waiting.pop(0)
 
     async def send(message: Message) -> None:
