@@ -3,8 +3,8 @@
 from typing import Literal, NamedTuple
 
 NoteKind = Literal[
-    "turned", "clipped", "ignored", "renamed", "unmatched", "duplicate", "assumed", "error", "label", "lost"
-]  # `label`: a label came new; `lost`: an export could not hold it
+    "turned", "clipped", "ignored", "renamed", "unmatched", "duplicate", "assumed", "error", "lost"
+]  # `lost`: an export could not hold it
 
 
 class Note(NamedTuple):

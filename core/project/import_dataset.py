@@ -1,22 +1,19 @@
 """Bringing a data set of any format into a Project: what a reader of core/formats gives, picture by picture."""
 
-from collections.abc import Callable
 from functools import lru_cache
 from pathlib import PurePosixPath
 
 from core.errors import UserError
 from core.files import safe_name
-from core.formats.dataset import PictureAnnotation, Reading, SizeOf
+from core.formats import FORMATS
+from core.formats.dataset import PictureAnnotation, SizeOf
 from core.formats.labelme import fit_annotation
-from core.formats.mask_folder import in_mask_folder
 from core.formats.source import Source, SourceFile
 from core.images import ImageInfo, probe_image
 from core.project.import_pictures import Intake
 from core.project.import_report import about
-from core.project.picture_finder import PictureFinder
+from core.project.picture_finder import PictureFinder, wanted_pictures
 from core.project.split import Part, adopt_parts
-
-Read = Callable[[Source, SizeOf], Reading]
 
 
 def size_reader(finder: PictureFinder) -> SizeOf:
@@ -33,10 +30,11 @@ def size_reader(finder: PictureFinder) -> SizeOf:
     return size_of
 
 
-def import_dataset(intake: Intake, source: Source, images: Source | None, read: Read) -> None:
-    """Bring in what `read` finds. Raises ReadError, with nothing imported, when it can read nothing at all."""
-    # masks lie beside the pictures in some formats, and are none
-    pictures = [picture for picture in (images or source).pictures() if not in_mask_folder(picture)]
+def import_dataset(intake: Intake, source: Source, images: Source | None, format: str) -> None:
+    """Bring in what the reader of `format` finds. Raises ReadError, with nothing imported, when that is nothing."""
+    read = FORMATS[format].read
+    assert read is not None
+    pictures, _ = wanted_pictures(format, source, images)
     finder = PictureFinder(pictures)
     reading = read(source, size_reader(finder))
     intake.total = len(pictures)
@@ -44,7 +42,7 @@ def import_dataset(intake: Intake, source: Source, images: Source | None, read: 
     parts: dict[str, Part] = {}
     used: set[SourceFile] = set()
     with intake.project.bulk():
-        intake.learn_labels((label.name for label in reading.labels), source.title)
+        intake.learn_labels(label.name for label in reading.labels)
         intake.learn_colors({label.name: label.color for label in reading.labels if label.color})
         for item in reading.pictures:
             intake.step(item.picture)
@@ -91,6 +89,6 @@ def _save(intake: Intake, item: PictureAnnotation, picture: SourceFile | None, d
             return None
     annotation, notes = fit_annotation(item.annotation, intake.project.image_info(sample), name=item.picture)
     intake.notes += about(item.picture, notes)
-    intake.learn_labels(annotation.label_names, item.name)
+    intake.learn_labels(annotation.label_names)
     intake.save(sample, annotation, item.picture)
     return sample

@@ -78,7 +78,7 @@ def _import_pair(intake: Intake, pair: MaskPair, samples: tuple[str, ...], codin
         )
     objects = sum(count_objects(mask == class_id) for class_id in np.unique(mask) if class_id)
     shapes = mask_to_shapes(mask, coding.labels, split_objects=objects < _MANY_OBJECTS)
-    intake.learn_labels(coding.labels.names, name)
+    intake.learn_labels(coding.labels.names)
     intake.save(samples[0], Annotation(size=info.size, shapes=shapes), name)
 
 

@@ -49,9 +49,6 @@ class Intake:
     _samples: dict[SourceFile, tuple[str, ...]] = field(default_factory=dict)
     _annotated: dict[str, str] = field(default_factory=dict)  # Sample -> the file that its annotation came from
 
-    def __post_init__(self) -> None:
-        self._had_labels = bool(self.project.settings.labels.foreground)
-
     def note(self, kind: NoteKind, name: str, text: str, many: str = "") -> None:
         self.notes.append(ImportNote(kind, name, text, many))
 
@@ -127,7 +124,7 @@ class Intake:
 
     # --------------------------------------------------------------------------------------- annotations and labels
 
-    def learn_labels(self, names: Iterable[str], file: str) -> None:
+    def learn_labels(self, names: Iterable[str]) -> None:
         """Add labels that the Project does not know, at its end; those that are mapped under their name here."""
         known = self.project.settings.labels
         names = [name for name in (self.mapping.get(name, name) for name in names) if name is not None]
@@ -136,9 +133,6 @@ class Intake:
             return
         self.project.add_labels(new)
         self.labels_added += new
-        if self._had_labels:
-            for name in new:
-                self.note("label", file, f"the label {name!r} was new and was added at the end of the list")
 
     def learn_colors(self, colors: Mapping[str, Color]) -> None:
         """Give labels that came new with this import the colours that they have where they come from."""

@@ -18,7 +18,6 @@ _ORDER: Final[tuple[NoteKind, ...]] = (
     "turned",
     "renamed",
     "duplicate",
-    "label",
 )
 _NAMES_SHOWN: Final = 3
 

@@ -1,6 +1,6 @@
 """Bringing pictures and annotations into a Project. Each file that fails costs only itself; all is said in a report."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 from typing import Final
 
@@ -10,13 +10,13 @@ from core.files import safe_name
 from core.formats import FORMATS, detect
 from core.formats.class_table import FILE_NAMES
 from core.formats.labelme import LabelmeFile, NotLabelmeError, fit_to_picture, read_labelme
-from core.formats.mask_folder import in_mask_folder, pair_masks
+from core.formats.mask_folder import pair_masks
 from core.formats.source import Source, SourceFile
 from core.project.import_dataset import import_dataset
 from core.project.import_masks import import_masks
 from core.project.import_pictures import Intake, Progress, read_groups
-from core.project.import_report import ImportReport, about
-from core.project.picture_finder import PictureFinder
+from core.project.import_report import ImportNote, ImportReport, about
+from core.project.picture_finder import PictureFinder, wanted_pictures
 from core.project.project import Project
 
 _OWN_FOLDERS: Final = ("history/", "events/", "drafts/", "removed/", "runs/", "masks/", "cache/", "exports/")
@@ -50,11 +50,10 @@ def import_source(
     intake = Intake(project, author, told, groups, notes=said, mapping=mapping or {})
     for sentence in (*source.refused, *(images.refused if images else ())):
         intake.note("error", "", sentence)
-    read = FORMATS[found].read
     if found == "masks":
         import_masks(intake, source, images)
-    elif found != "labelme" and read is not None:
-        import_dataset(intake, source, images, read)
+    elif found not in ("labelme", "images"):
+        import_dataset(intake, source, images, found)
     else:
         with project.bulk():
             _import_labelme(intake, source, images, annotations=found == "labelme")
@@ -73,11 +72,7 @@ def without_own_files(source: Source) -> Source:
     if not source.files:
         raise ReadError(f"{source.title} holds no file that can be read.", hint=" ".join(source.refused[:3]))
     homes = [file.name.removesuffix("project.json") for file in source.files if file.base == "project.json"]
-    inner = tuple(
-        home + part
-        for home in homes
-        for part in ("history/", "events/", "removed/", "runs/", "masks/", "cache/", "exports/", "drafts/")
-    )
+    inner = tuple(home + part for home in homes for part in _OWN_FOLDERS)
     own = {home + name for home in homes for name in ("project.json", "split.json", "index.sqlite")}
     kept = tuple(file for file in source.files if file.name not in own and not file.name.startswith(inner))
     return Source(source.title, kept, source.refused)
@@ -88,12 +83,12 @@ def without_own_files(source: Source) -> Source:
 
 def _import_labelme(intake: Intake, source: Source, images: Source | None, *, annotations: bool) -> None:
     """Labelme files with their pictures, then the pictures that have none."""
-    pictures = [*source.pictures(), *(images.pictures() if images else ())]
+    wanted, left_out = wanted_pictures("labelme" if annotations else "images", source, images)
     files = source.with_suffix(".json") if annotations else []
-    intake.total = len(pictures) + len(files)
+    intake.total = len(wanted) + len(files)
     if annotations:
         _learn_labels_txt(intake, source)
-    finder = PictureFinder(pictures)
+    finder = PictureFinder([*wanted, *left_out])
     for file in files:
         intake.step(file.name)
         try:
@@ -109,29 +104,17 @@ def _import_labelme(intake: Intake, source: Source, images: Source | None, *, an
                 )
         except UserError as error:
             intake.failed(file.name, error)
-    _add_the_rest(intake, pictures, files, source)
-
-
-def _add_the_rest(intake: Intake, pictures: list[SourceFile], files: list[SourceFile], source: Source) -> None:
-    """Pictures without annotation, but for those that are other people's masks and Labelme's own exports."""
-    annotated_folders = {file.folder for file in files}
-    exports = tuple(
-        file.folder + "/"
-        for file in source.files
-        if file.base in ("class_names.txt", "label_names.txt") and file.folder and file.folder not in annotated_folders
-    )
-    for picture in pictures:
+    for picture in wanted:
         intake.step(picture.name)
-        derived = in_mask_folder(picture) or picture.name.startswith(exports)
-        if files and derived and picture.folder not in annotated_folders:
-            intake.note(
-                "ignored",
-                picture.name,
-                "it lies in a folder of masks or exports and was left out",
-                "# pictures lie in folders of masks or exports and were left out",
-            )
-        else:
-            intake.add(picture)
+        intake.add(picture)
+    intake.notes += left_out_notes(left_out)
+
+
+def left_out_notes(pictures: Iterable[SourceFile]) -> list[ImportNote]:
+    """What is said of pictures that are none."""
+    text = "it lies in a folder of masks or exports and was left out"
+    many = "# pictures lie in folders of masks or exports and were left out"
+    return [ImportNote("ignored", picture.name, text, many) for picture in pictures]
 
 
 def _import_one(intake: Intake, file: LabelmeFile, finder: PictureFinder) -> None:
@@ -140,7 +123,7 @@ def _import_one(intake: Intake, file: LabelmeFile, finder: PictureFinder) -> Non
         return
     annotation, said = fit_to_picture(file, intake.project.image_info(sample))
     intake.notes += about(file.name, (*file.notes, *said))
-    intake.learn_labels(annotation.label_names, file.name)
+    intake.learn_labels(annotation.label_names)
     intake.save(sample, annotation, file.name)
 
 
@@ -186,7 +169,7 @@ def _learn_labels_txt(intake: Intake, source: Source) -> None:
     file = min(files, key=lambda file: file.name.count("/"))
     try:
         labels = parse_labels_txt(file.read().decode("utf-8-sig"), name=file.name)
-        intake.learn_labels(labels.names, file.name)
+        intake.learn_labels(labels.names)
     except UnicodeDecodeError:
         intake.note("error", file.name, f"{file.name} is not text in Unicode (UTF-8) and was left out")
     except UserError as error:

@@ -1,11 +1,12 @@
-"""Which picture an annotation means, whatever folder it was written in."""
+"""Which pictures an import means: by an annotation, whatever folder it was written in, and as pictures at all."""
 
 import posixpath
 import unicodedata
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
-from core.formats.source import SourceFile
+from core.formats.mask_folder import in_mask_folder, pair_masks
+from core.formats.source import Source, SourceFile
 
 
 class PictureFinder:
@@ -46,6 +47,31 @@ class PictureFinder:
         if len(own) == 1:
             return own[0], f"it names {path or 'no picture'}, which is not there"
         return None, ""
+
+
+def wanted_pictures(format: str, source: Source, images: Source | None) -> tuple[list[SourceFile], list[SourceFile]]:
+    """The pictures that an import of `format` brings in, and those that are other people's masks or Labelme's own
+    exports and stay out.  images: where the pictures are, when they lie elsewhere."""
+    if format == "masks":
+        paired = pair_masks(source, images)
+        return [*(pair.image for pair in paired.pairs), *paired.images_alone], []
+    if format == "images":
+        return [*source.pictures(), *(images.pictures() if images else ())], []
+    if format != "labelme":
+        pictures = (images or source).pictures()
+        return [file for file in pictures if not in_mask_folder(file)], []  # its readers know what their masks are
+    annotated = {file.folder for file in source.with_suffix(".json")}
+    exports = tuple(
+        file.folder + "/"
+        for file in source.files
+        if file.base in ("class_names.txt", "label_names.txt") and file.folder and file.folder not in annotated
+    )
+    wanted: list[SourceFile] = []
+    left_out: list[SourceFile] = []
+    for picture in (*source.pictures(), *(images.pictures() if images else ())):
+        derived = in_mask_folder(picture) or picture.name.startswith(exports)
+        (left_out if derived and picture.folder not in annotated else wanted).append(picture)
+    return wanted, left_out
 
 
 def _folded(name: str) -> str:

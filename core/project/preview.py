@@ -20,8 +20,8 @@ from core.images import RGB, ImageInfo, probe_image, read_image, shrink
 from core.project.import_dataset import size_reader
 from core.project.import_pictures import Progress
 from core.project.import_report import ImportReport, about
-from core.project.importing import detect_format, without_own_files
-from core.project.picture_finder import PictureFinder
+from core.project.importing import detect_format, left_out_notes, without_own_files
+from core.project.picture_finder import PictureFinder, wanted_pictures
 from core.project.project import Project
 
 _EXAMPLES: Final = 3
@@ -76,14 +76,14 @@ def preview_source(
     """
     source = without_own_files(source)
     found = format if format != "auto" else detect_format(source, images)
-    pictures = (images or source).pictures()
+    pictures, left_out = wanted_pictures(found, source, images)
     told = [Note("error", sentence) for sentence in (*source.refused, *(images.refused if images else ()))]
     read = FORMATS[found].read
     if read is None:
         return ImportPreview(found, len(pictures), 0, problems=_sentences("", told))
-    finder = PictureFinder(pictures)
+    finder = PictureFinder([*pictures, *left_out])
     reading = read(source, size_reader(finder))
-    notes = about("", told) + about(source.title, reading.notes)
+    notes = about("", told) + about(source.title, reading.notes) + left_out_notes(left_out)
     shapes: Counter[str] = Counter()
     examples: list[Example] = []
     annotations = 0
@@ -120,10 +120,11 @@ def _labels(
     here = project.settings.labels
     proposals = propose_labels(names, here)
     known = dict(zip(here.names, here.labels, strict=True))
-    found = []
-    for i, name in enumerate(names):
+    found, new = [], 0
+    for name in names:
         same = proposals[name]
-        color = known[same].color if same else colors.get(name, color_of(len(here) + i))
+        color = known[same].color if same else colors.get(name, color_of(len(here) + new))
+        new += same is None
         found.append(FoundLabel(name, shapes.get(name, 0), color, same))
     return tuple(found)
 

@@ -27,12 +27,12 @@ def test_a_sentence_that_begins_with_its_file_keeps_its_letters_and_gains_the_fo
 
 
 def test_what_needs_the_person_comes_first() -> None:
-    notes = (ImportNote("label", "1.json", "a label is new"), ImportNote("error", "2.json", "something failed"))
+    notes = (ImportNote("assumed", "1.json", "a name was guessed"), ImportNote("error", "2.json", "something failed"))
     assert ImportReport(1, 0, notes, ("wall", "crack")).sentences() == [
         "1 picture and 0 annotations came in.",
         "New labels: wall, crack.",
         "Something failed (2.json).",
-        "A label is new (1.json).",
+        "A name was guessed (1.json).",
     ]
 
 

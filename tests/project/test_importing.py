@@ -88,7 +88,7 @@ def test_labels_come_in_the_order_of_labels_txt(empty: Project) -> None:
 def test_labels_that_are_new_to_a_project_are_added_and_said(project: Project) -> None:
     report = import_source(project, uploads(a__png=picture(1), a__json=labelme("a.png", "crack", "coin")))
     assert project.settings.labels.names == ("_background_", "coin", "crack")
-    assert "The label 'crack' was new and was added at the end of the list (a.json)." in report.sentences()
+    assert "New label: crack." in report.sentences()
 
 
 @pytest.mark.parametrize(
