@@ -8,6 +8,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from json.encoder import encode_basestring
 from pathlib import PureWindowsPath
 from typing import Any, Final
 
@@ -74,5 +75,11 @@ def _points(points: Iterable[Sequence[float]]) -> bytes:
 
 def _text(value: Any, level: int) -> bytes:
     """`value` as it stands `level` indents deep; a lone surrogate, which has no UTF-8, becomes a question mark."""
+    if value is None:  # these three are nearly all there is besides points, and json.dumps is slow to begin
+        return b"null"
+    if isinstance(value, str):
+        return encode_basestring(value).encode("utf-8", errors="replace")
+    if isinstance(value, Mapping) and not value:
+        return b"{}"
     text = json.dumps(finite(value), ensure_ascii=False, indent=2, allow_nan=False)
     return text.replace("\n", "\n" + "  " * level).encode("utf-8", errors="replace")
