@@ -14,7 +14,7 @@ from core.formats.source import open_source
 from core.images import ImageSize, encode_png, read_image
 from core.inference import load_backend
 from core.inference.predict import predict
-from core.project import history
+from core.project.earlier import states
 from core.project.importing import import_source
 from core.project.index import Index
 from core.project.project import Project
@@ -90,7 +90,7 @@ def test_the_loop_closes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     shapes = mask_to_shapes(corrected, project.settings.labels)
     project.save_annotation(added.sample, Annotation(size=ImageSize(64, 64), shapes=shapes), author="correction")
     assert np.array_equal(project.read_mask("new"), corrected)
-    assert history.versions(project, "new")[0].author == "correction"
+    assert states(project, "new")[-1].author == "correction"
 
     second = _trained(project)
     assert {"new", *split.assignments} == set(read_split(second.folder).assignments)

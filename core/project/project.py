@@ -202,10 +202,7 @@ class Project:
 
     def read_annotation(self, name: str) -> Annotation | None:
         """The Annotation of a picture, None when there is none. Raises ReadError when the file is damaged."""
-        return self.read_annotation_file(self.annotation_path(name))
-
-    def read_annotation_file(self, path: Path) -> Annotation | None:
-        """An annotation file of this Project: the present one or one of the history."""
+        path = self.annotation_path(name)
         try:
             data = path.read_bytes()
         except FileNotFoundError:

@@ -12,7 +12,8 @@ import pytest
 from core.annotation.labels import LabelSet
 from core.errors import ConfigError, ReadError, StaleSaveError, WriteError
 from core.images import ImageSize
-from core.project import history
+from core.project import journal
+from core.project.earlier import kept, read_kept, states
 from core.project.index import Index
 from core.project.project import Project
 from core.project.split import read_split
@@ -81,16 +82,13 @@ def test_saving_keeps_the_version_before(project: Project) -> None:
     project.add_image(picture(1), filename="a.png")
     assert project.save_annotation("a", box(), author="Ann", state="doing") == 1
     assert project.save_annotation("a", box(left=5), author="Ben") == 2
-    found = history.versions(project, "a")
-    assert [(v.name, v.author, v.state, v.current) for v in found] == [
-        ("2", "Ben", "done", True),
-        ("1", "Ann", "doing", False),
-    ]
-    assert history.restore(project, "a", "1", author="Ann") == 3
+    found = states(project, "a")
+    assert [(state.version, state.author, state.state) for state in found] == [(1, "Ann", "doing"), (2, "Ben", "done")]
+    assert journal.restore(project, "a", 1, base_version=2, author="Ann").document.version == 3
     annotation = project.read_annotation("a")
     assert annotation is not None
     assert annotation.shapes == box().shapes
-    assert len(history.versions(project, "a")) == 3
+    assert [state.version for state in states(project, "a")] == [1, 2, 3]
 
 
 def test_a_stale_save_is_refused_and_both_are_kept(project: Project) -> None:
@@ -101,10 +99,8 @@ def test_a_stale_save_is_refused_and_both_are_kept(project: Project) -> None:
     current = project.read_annotation("a")
     assert current is not None
     assert current.shapes == box(left=1).shapes
-    (kept,) = (version for version in history.versions(project, "a") if version.name.startswith("refused"))
-    refused = project.read_annotation_file(kept.path)
-    assert refused is not None
-    assert refused.shapes == box(left=9).shapes
+    (refused,) = kept(project, "a")
+    assert [item.shape for item in read_kept(project, "a", refused.name).drawing] == list(box(left=9).shapes)
 
 
 def test_of_many_saves_at_once_none_is_lost(project: Project) -> None:
@@ -118,9 +114,9 @@ def test_of_many_saves_at_once_none_is_lost(project: Project) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    found = history.versions(project, "a")
-    assert {version.author for version in found} == {str(i) for i in range(8)}
-    assert found[0].name == "8"
+    found = states(project, "a")
+    assert {state.author for state in found} == {str(i) for i in range(8)}
+    assert found[-1].version == 8
 
 
 def test_a_full_disk_changes_nothing_that_was_saved(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
