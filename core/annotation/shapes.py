@@ -7,7 +7,7 @@ The kinds and their point counts are Labelme's (versions 3 to 7).
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,6 +118,8 @@ SHAPE_KINDS: Mapping[str, type[Shape]] = {
     shape.kind: shape
     for shape in (Polygon, Rectangle, OrientedRectangle, Circle, Point, Points, Line, LineStrip, MaskShape)
 }
+# What people call the kinds whose names are no words.
+KIND_WORDS: Final = {"oriented_rectangle": "rotated rectangle", "linestrip": "line strip", "points": "set of points"}
 
 
 @dataclass(frozen=True, kw_only=True)

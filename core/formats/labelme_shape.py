@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from core.annotation.shapes import SHAPE_KINDS, MaskShape, PointsXY, Region, Shape
+from core.annotation.shapes import KIND_WORDS, SHAPE_KINDS, MaskShape, PointsXY, Region, Shape
 from core.errors import ReadError
 from core.formats.note import Note
 from core.images import MAX_PIXELS, guarded
@@ -25,7 +25,6 @@ _PNG: Final = (
     *(cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE),
     *(cv2.IMWRITE_PNG_COMPRESSION, 1),
 )
-_WORDS: Final = {"oriented_rectangle": "rotated rectangle", "linestrip": "line strip", "points": "set of points"}
 
 
 class BrokenShapeError(Exception):
@@ -92,7 +91,7 @@ def _read_label(value: object, notes: list[Note]) -> str:
 
 
 def _read_points(value: object, kind: str) -> PointsXY:
-    shown = _WORDS.get(kind, kind)
+    shown = KIND_WORDS.get(kind, kind)
     if not isinstance(value, list) or not value:
         raise BrokenShapeError(f"a {shown} without points was left out", "# shapes without points were left out")
     points: list[tuple[float, float]] = []
@@ -159,7 +158,7 @@ def _wrong_count(kind: str, count: int) -> BrokenShapeError:
         return BrokenShapeError(
             "a polygon had fewer than 3 points and was left out", "# polygons had fewer than 3 points and were left out"
         )
-    shown = _WORDS.get(kind, kind)
+    shown = KIND_WORDS.get(kind, kind)
     return BrokenShapeError(
         f"a {shown} of {count} point{'s' if count > 1 else ''} is impossible and was left out",
         f"# shapes of the type {kind} had an impossible number of points and were left out",

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from core.annotation.shapes import MaskShape, Shape
+from core.annotation.shapes import KIND_WORDS, MaskShape, Shape
 from core.formats.losses import Loss, Losses
 from core.formats.pixel_corners import within_picture
 from core.images import ImageSize
@@ -19,7 +19,6 @@ _FOREIGN: Final = Loss(
 _OUTSIDE: Final = Loss(
     "what a mask has outside of its picture was cut off", "what # masks have outside of their pictures was cut off"
 )
-_WORDS: Final = {"oriented_rectangle": "rotated rectangle", "linestrip": "line strip", "points": "set of points"}
 
 
 def add_losses(losses: Losses, shape: Shape, size: ImageSize, *, kind: str, extra_key: str) -> None:
@@ -27,7 +26,7 @@ def add_losses(losses: Losses, shape: Shape, size: ImageSize, *, kind: str, extr
 
     extra_key: of `extra`, what is written back.
     """
-    word = _WORDS.get(shape.kind, shape.kind)
+    word = KIND_WORDS.get(shape.kind, shape.kind)
     if isinstance(shape, MaskShape):
         inside = within_picture(shape, size)
         if inside is not None and inside.region.sum() < shape.region.sum():

@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from core.annotation.labels import BACKGROUND, IGNORE, LabelSet
-from core.annotation.shapes import Annotation, MaskShape, Shape
+from core.annotation.shapes import KIND_WORDS, Annotation, MaskShape, Shape
 from core.errors import ReadError
 from core.formats.dataset import Archive, ExportItem, LabelEntry, Part, PictureAnnotation, Reading, SizeOf
 from core.formats.label_text import decode_text
@@ -161,10 +161,11 @@ def _count_losses(shape: Shape, written: Written, size: ImageSize, losses: Losse
             )
         )
     if not written.as_drawn and not isinstance(shape, MaskShape):
+        word = KIND_WORDS.get(shape.kind, shape.kind)
         losses.add(
             Loss(
-                f"a {shape.kind} became the outline of its pixels",
-                f"# shapes of the type {shape.kind} became the outlines of their pixels",
+                f"a {word} became the outline of its pixels",
+                f"# shapes of the type {word} became the outlines of their pixels",
             )
         )
     if _leaves(shape, size):

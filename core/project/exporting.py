@@ -4,7 +4,7 @@ import os
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
@@ -18,7 +18,7 @@ from core.formats import FORMATS
 from core.formats.dataset import ExportItem, Format, Part
 from core.formats.labelme import fit_annotation
 from core.formats.note import Note
-from core.formats.source import open_source
+from core.formats.source import SourceFile, open_source
 from core.images import ImageInfo
 from core.project.import_report import ImportReport, about
 from core.project.project import Project
@@ -147,6 +147,7 @@ class _Export:
         self._by_file = {s.image.name.casefold(): s for s in self.samples}
         self._by_stem = {s.image.stem.casefold(): s for s in self.samples}
         self.shapes = 0
+        self._elsewhere: list[SourceFile] = []
         self._done = 0
 
     def items(self, archive: _ZipArchive, with_pictures: bool) -> Iterator[ExportItem]:
@@ -158,8 +159,11 @@ class _Export:
             self.shapes += len(annotation.shapes)
             read = partial(sample.image.read_bytes)
             item = ExportItem(sample.name, sample.image.name, annotation, self._parts.get(sample.name), read)
+            path = self._format.picture_path(item)
             if with_pictures:
-                archive.add(self._format.picture_path(item), read())
+                archive.add(path, read())
+            else:
+                self._elsewhere.append(SourceFile(path, sample.image.stat().st_size, read))
             yield item
 
     def compared(self, archive: Path) -> float:
@@ -167,7 +171,9 @@ class _Export:
         assert self._format.read is not None
         hits = missed = 0
         left = {sample.name for sample in self.samples}
-        for found in self._format.read(open_source(archive), self._size_of).pictures:
+        source = open_source(archive)  # pictures that stayed at home are seen where they would be
+        source = replace(source, files=(*source.files, *self._elsewhere))
+        for found in self._format.read(source, self._size_of).pictures:
             sample = self._sample_of(found.picture)
             if sample is None or sample.name not in left:
                 continue

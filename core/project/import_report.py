@@ -81,7 +81,7 @@ def _told(group: list[ImportNote]) -> str:
     base = first.name.rpartition("/")[2]
     if base and text.startswith(base):
         text = first.name + text[len(base) :]  # the folder too: files of one name may lie in several
-    if re.match(r"[a-z]+ ", text):  # a word, not the name of a file
+    if re.match(r"[a-z]+,? ", text):  # a word, not the name of a file
         text = text[0].upper() + text[1:]
     if not names or (len(names) == 1 and names[0] in text):
         return f"{text}."

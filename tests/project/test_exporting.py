@@ -85,9 +85,10 @@ def project(tmp_path: Path) -> Project:
     return made
 
 
+@pytest.mark.parametrize("with_pictures", [True, False])
 @pytest.mark.parametrize("format", WRITTEN)
-def test_not_one_pixel_is_lost(project: Project, tmp_path: Path, format: str) -> None:
-    report = export_labels(project, format, tmp_path / "out.zip")
+def test_not_one_pixel_is_lost(project: Project, tmp_path: Path, format: str, with_pictures: bool) -> None:
+    report = export_labels(project, format, tmp_path / "out.zip", with_pictures=with_pictures)
     assert (report.pictures, report.shapes) == (3, 13)
     assert report.pixel_iou == 1.0, report.sentences()
     assert "pixel IoU 1.0000" in report.sentences()[0]
