@@ -262,7 +262,10 @@ def _probe(source: Path | bytes, name: str) -> ImageInfo:
             if picture.format == "TIFF":  # Pillow turns TIFF by itself, and no other format
                 return ImageInfo(opened, turned, getattr(picture, "n_frames", 1), "TIFF", orientation, channels)
             return ImageInfo(turned, opened, 1, picture.format or "", orientation, channels)
-    except UnidentifiedImageError:
+    except UnidentifiedImageError as error:
+        with _file(source) as file:
+            if file.read(2) not in (b"II", b"MM"):
+                raise ValueError("it is damaged, or not of a kind that is known here") from error
         with tifffile.TiffFile(_stream(source)) as tiff:
             page = tiff.pages.first
             stored = ImageSize(page.imagelength, page.imagewidth)
