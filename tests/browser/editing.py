@@ -46,7 +46,7 @@ class EditorOnScreen:
         self.page.keyboard.press(name)
 
     def click(self, place: Place, *, double: bool = False, shift: bool = False) -> None:
-        x, y = self._on_screen(place)
+        x, y = self.on_screen(place)
         if shift:
             self.page.keyboard.down("Shift")
         self.page.mouse.click(x, y, click_count=2 if double else 1)
@@ -54,13 +54,14 @@ class EditorOnScreen:
             self.page.keyboard.up("Shift")
 
     def drag(self, *places: Place) -> None:
-        self.page.mouse.move(*self._on_screen(places[0]))
+        self.page.mouse.move(*self.on_screen(places[0]))
         self.page.mouse.down()
         for place in places[1:]:
-            self.page.mouse.move(*self._on_screen(place), steps=6)
+            self.page.mouse.move(*self.on_screen(place), steps=6)
         self.page.mouse.up()
 
-    def _on_screen(self, place: Place) -> Place:
+    def on_screen(self, place: Place) -> Place:
+        """Where a place of the picture is on the page."""
         box = self.page.locator(".maskloop-editor .stage").bounding_box()
         assert box is not None
         x, y = self.ask(f"e.view.toScreen([{place[0]}, {place[1]}])")

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,11 @@ from core.annotation.labels import IGNORE, LabelSet
 from core.annotation.raster import shape_to_region
 from core.annotation.shapes import Annotation, Circle, MaskShape, Polygon, Rectangle
 from core.images import ImageSize, encode_png
+from core.project.earlier import states
 from core.project.project import Project
 from core.project.sample import stamp_of
 from tests.browser.conftest import PATIENCE
-from tests.browser.editing import EditorOnScreen
+from tests.browser.editing import EditorOnScreen, Place
 
 pytestmark = pytest.mark.browser
 expect.set_options(timeout=PATIENCE)
@@ -256,3 +258,79 @@ def test_labelme_keys_are_a_choice_and_help_shows_them(editor: EditorOnScreen) -
     editor.wait_for(sample="b")
     editor.key("a")
     editor.wait_for(sample="a")
+
+
+def test_a_finger_draws_and_two_zoom(browser: Browser, address: str, project: Project) -> None:
+    context = browser.new_context(viewport={"width": 1400, "height": 1000}, has_touch=True)
+    page = context.new_page()
+    editor = EditorOnScreen(page, f"{address}/annotate?project={project.folder.name}&sample=a")
+    finger = Fingers(page, editor)
+    page.get_by_title(re.compile("^Polygon")).tap()
+    for place in ((20, 20), (80, 20), (80, 80), (20, 20)):  # the first point closes
+        page.touchscreen.tap(*editor.on_screen(place))
+    editor.wait_for(shapes=1)
+    page.get_by_title(re.compile("^Brush")).tap()
+    finger.drag((150, 50), (200, 100))
+    editor.wait_for(shapes=2)
+    assert [shape.kind for shape in on_disk(project).shapes] == ["polygon", "mask"]
+    before = editor.ask("e.view.scale")
+    finger.spread((100, 100), by=3)
+    assert editor.ask("e.view.scale") > 2 * before
+    editor.wait_for(shapes=2)  # the two drew nothing
+    context.close()
+
+
+class Fingers:
+    """Touches of one and of two fingers, which playwright itself has no words for."""
+
+    def __init__(self, page: Page, editor: EditorOnScreen) -> None:
+        self._session = page.context.new_cdp_session(page)
+        self._editor = editor
+
+    def drag(self, *places: Place) -> None:
+        self._send("touchStart", [self._editor.on_screen(places[0])])
+        for place in places[1:]:
+            self._send("touchMove", [self._editor.on_screen(place)])
+        self._send("touchEnd", [])
+
+    def spread(self, center: Place, *, by: float) -> None:
+        """Two fingers around `center`, in the end `by` times as far apart."""
+        x, y = self._editor.on_screen(center)
+        self._send("touchStart", [(x - 20, y)])
+        self._send("touchStart", [(x - 20, y), (x + 20, y)])
+        for step in range(1, 6):
+            half = 20 * (1 + (by - 1) * step / 5)
+            self._send("touchMove", [(x - half, y), (x + half, y)])
+        self._send("touchEnd", [])
+
+    def _send(self, kind: str, places: list[Place]) -> None:
+        points = [{"x": x, "y": y, "id": i} for i, (x, y) in enumerate(places)]
+        self._session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+
+def test_suggestions_are_taken_one_by_one_or_all_at_once(page: Page, address: str, home: Path) -> None:
+    """With the model of the sample project, on a copy of it."""
+    page.goto(address)  # the first visit makes the sample projects
+    expect(page.get_by_role("heading", name="Projects", exact=True)).to_be_visible()
+    town = next(folder for folder in home.iterdir() if (folder / "models" / "sample-town").is_dir())
+    copy = shutil.copytree(town, home / "suggested")
+    editor = EditorOnScreen(page, f"{address}/annotate?project=suggested&sample=new_1")
+    editor.key("g")
+    page.locator(".maskloop-editor[data-suggestions]:not([data-suggestions='0'])").wait_for()
+    suggested = editor.ask("e.suggestions.length")
+    assert suggested > 5
+    inside = editor.ask(
+        "(() => { const m = e.suggestions.reduce((a, b) => a.mask.area() > b.mask.area() ? a : b).mask;"
+        " for (let y = 2; y < 300; y++) for (let x = 2; x < 300; x++)"
+        "   if ([0, 2, 4, 6].every(d => m.get(x + d, y + d))) return [x + 3, y + 3]; })()"
+    )
+    editor.click(tuple(inside))
+    page.get_by_role("button", name="Accept this").click()
+    editor.wait_for(shapes=1, suggestions=suggested - 1)
+    page.get_by_role("button", name="Accept all").click()
+    editor.wait_for(shapes=suggested)
+    editor.key("Control+z")
+    editor.wait_for(shapes=1)
+    made = states(Project.open(copy), "new_1")
+    assert "suggestion" in made[1].what
+    assert "sample-town" in made[1].what

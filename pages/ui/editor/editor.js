@@ -354,7 +354,7 @@ export class Editor {
     const taken = new Set(suggestions);
     this.suggestions = this.suggestions.filter((shape) => !taken.has(shape));
     this.chosenSuggestion = null;
-    const what = suggestions.length === 1 ? `Accepted a suggestion: ${suggestions[0].label}` : `Accepted ${suggestions.length} suggestions`;
+    const what = suggestions.length === 1 ? `Accepted a suggestion of ${this.suggestedBy}: ${suggestions[0].label}` : `Accepted ${suggestions.length} suggestions of ${this.suggestedBy}`;
     this.doc.append(what, suggestions);
     this.choose(suggestions.length === 1 ? [suggestions[0].id] : []);
     this.panels.showSuggestions();
