@@ -1,12 +1,11 @@
 """Reading COCO's JSON, a whole data set a file (FORMATS 3.2): the tables of a file are read in coco_table.py, one
 annotation of it in coco_shape.py. Writing is in coco_write.py."""
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
-from core.annotation.shapes import Annotation, MaskShape, Polygon, Shape
+from core.annotation.shapes import Annotation, Polygon, Shape
 from core.errors import ReadError
 from core.formats.canvas import Canvas
 from core.formats.coco_shape import EXTRA_KEY, read_entry
@@ -24,10 +23,10 @@ from core.formats.dataset import PictureAnnotation, Reading, SizeOf
 from core.formats.labelme import UNKNOWN_SIZE
 from core.formats.labelme_shape import BrokenShapeError
 from core.formats.note import Note
+from core.formats.reading import MaskRoom, parse_json
 from core.formats.source import Source, SourceFile
 from core.images import MAX_PIXELS, ImageSize
 
-_MASK_PIXELS: Final = 4 * MAX_PIXELS  # of all masks of a picture together, a byte each
 _EDGES: Final = Note(
     "assumed",
     "its polygons keep their points; here they cover the pixels that their edges touch, in COCO those whose centre "
@@ -39,7 +38,7 @@ _EDGES: Final = Note(
 
 def is_coco_source(source: Source) -> bool:
     """Whether at least one file of the Source is a COCO data set, by content."""
-    return any(is_coco(_parsed(file)) for file in source.with_suffix(".json") if _may_be_coco(file))
+    return any(is_coco(parse_json(file)) for file in source.with_suffix(".json") if _may_be_coco(file))
 
 
 def read_coco(source: Source, size_of: SizeOf) -> Reading:
@@ -52,7 +51,7 @@ def read_coco(source: Source, size_of: SizeOf) -> Reading:
     notes: list[Note] = []
     places = PicturePlaces(source)
     for file in _chosen(source, notes):
-        value = _parsed(file, notes)
+        value = parse_json(file, notes)
         if is_coco(value):
             tables.append(read_table(value, file, places))
             notes += tables[-1].notes
@@ -77,19 +76,6 @@ def _may_be_coco(file: SourceFile) -> bool:
     except ReadError:
         return False
     return b'"annotations"' in data or b"\0" in data[:4]  # UTF-16
-
-
-def _parsed(file: SourceFile, notes: list[Note] | None = None) -> Any:
-    """The JSON value; None, with a note, for what is none."""
-    try:
-        return json.loads(file.read())
-    except ReadError as error:
-        problem = error.message.rstrip(".")
-    except (ValueError, RecursionError) as error:
-        problem = f"{file.name} is not readable JSON ({error}); it may be cut off"
-    if notes is not None:
-        notes.append(Note("error", problem))
-    return None
 
 
 def _chosen(source: Source, notes: list[Note]) -> list[SourceFile]:
@@ -134,16 +120,14 @@ def _read_picture(table: CocoTable, picture: CocoPicture, size_of: SizeOf) -> Pi
     has_drawn = any(LABELME_KEY in item for _, item in picture.items) and 0 < size.pixels <= MAX_PIXELS
     canvas = Canvas(size) if has_drawn else None
     objects: list[tuple[float, tuple[Shape, ...]]] = []
-    room = _MASK_PIXELS
+    room = MaskRoom()
     for label, item in picture.items:
         try:
-            if room < 0:
-                raise BrokenShapeError("an object too many for memory was left out", "# objects too many were left out")
             entry = read_entry(item, label, size, canvas=canvas, own=table.in_order)
+            room.take(*entry.shapes)
         except BrokenShapeError as error:
             notes.append(error.note)
             continue
-        room -= sum(shape.region.size for shape in entry.shapes if isinstance(shape, MaskShape))
         objects.append((entry.area, entry.shapes))
         notes += entry.notes
     if not table.in_order:

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from xml.etree.ElementTree import Element
 
 from core.annotation.labels import BACKGROUND, IGNORE, parse_color
-from core.annotation.shapes import Annotation, MaskShape, Shape
+from core.annotation.shapes import Annotation, Shape
 from core.errors import ConfigError, ReadError
 from core.formats.cvat_shape import SHAPES, read_element, z_order
 from core.formats.dataset import LabelEntry, Part, PictureAnnotation, Reading, SizeOf
@@ -16,11 +16,11 @@ from core.formats.labelme import UNKNOWN_SIZE
 from core.formats.labelme_shape import FARTHEST, BrokenShapeError
 from core.formats.note import Note
 from core.formats.picture_path import clean_path
+from core.formats.reading import MaskRoom
 from core.formats.source import Source, SourceFile
 from core.formats.xml_events import BrokenXmlError, xml_events
-from core.images import MAX_PIXELS, ImageSize
+from core.images import ImageSize
 
-_MASK_PIXELS: Final = 4 * MAX_PIXELS  # of all masks of a picture together, a byte each
 _PARTS: Final[tuple[tuple[str, Part], ...]] = (("train", "train"), ("val", "val"), ("test", "test"))
 _LOOK: Final = 4096  # bytes from the beginning within which the outermost element stands
 
@@ -211,16 +211,14 @@ def _read_picture(image: Element, place: _Place, name: str) -> PictureAnnotation
     notes: list[Note] = []
     layers: list[tuple[int, Shape]] = []
     others: Counter[str] = Counter()
-    room = _MASK_PIXELS
+    room = MaskRoom()
     for element in image:
         if element.tag not in SHAPES:
             others[element.tag] += 1
             continue
         try:
             shape, said = read_element(element, place.size)
-            room -= shape.region.size if isinstance(shape, MaskShape) else 0
-            if room < 0:
-                raise BrokenShapeError("a mask too many for memory was left out", "# masks too many were left out")
+            room.take(shape)
         except BrokenShapeError as error:
             notes.append(error.note)
             continue

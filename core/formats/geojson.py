@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from core.annotation.labels import BACKGROUND, IGNORE, Color
-from core.annotation.shapes import Annotation, MaskShape, Shape
+from core.annotation.shapes import Annotation, Shape
 from core.errors import ReadError
 from core.formats.dataset import LabelEntry, PictureAnnotation, Reading, SizeOf
 from core.formats.geo import GeoReference, read_geo, world_file_of
@@ -19,11 +19,11 @@ from core.formats.geojson_shape import NO_LABEL, feature_shapes
 from core.formats.labelme import UNKNOWN_SIZE
 from core.formats.labelme_shape import BrokenShapeError
 from core.formats.note import Note
+from core.formats.reading import MaskRoom
 from core.formats.source import Source, SourceFile
-from core.images import MAX_PIXELS, ImageSize
+from core.images import ImageSize
 
 _SUFFIXES: Final = (".geojson", ".json")
-_MASK_PIXELS: Final = 4 * MAX_PIXELS  # of all outlines of a picture together, a byte each
 _OUTSIDE: Final = Note(
     "ignored", "a shape outside of the picture was left out", "# shapes outside of their pictures were left out"
 )
@@ -229,7 +229,7 @@ def _is_outside(feature: Feature, pieces: Sequence[Piece], size: ImageSize) -> b
 
 def _read_shapes(features: Iterator[Feature], size: ImageSize, shapes: list[Shape], notes: list[Note]) -> None:
     """Add the Shapes of `features` to `shapes`."""
-    room = _MASK_PIXELS
+    room = MaskRoom()
     group_id = max((shape.group_id or 0 for shape in shapes), default=0)
     for feature in features:
         try:
@@ -237,11 +237,7 @@ def _read_shapes(features: Iterator[Feature], size: ImageSize, shapes: list[Shap
                 notes.append(feature.problem)
                 continue
             found = feature_shapes(feature, size)
-            room -= sum(shape.region.size for shape in found if isinstance(shape, MaskShape))
-            if room < 0:
-                raise BrokenShapeError(
-                    "an outline too many for memory was left out", "# outlines too many were left out"
-                )
+            room.take(*found)
         except BrokenShapeError as error:
             notes.append(error.note)
             continue

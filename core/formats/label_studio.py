@@ -1,6 +1,5 @@
 """Label Studio's JSON: a list of tasks, each a picture with the answers of one or several persons (FORMATS 3.7)."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -8,7 +7,7 @@ from typing import Any, Final
 from PIL import ImageColor
 
 from core.annotation.labels import BACKGROUND, IGNORE, Color
-from core.annotation.shapes import Annotation, MaskShape, Shape
+from core.annotation.shapes import Annotation, Shape
 from core.errors import ReadError
 from core.formats.dataset import LabelEntry, Part, PictureAnnotation, Reading, SizeOf
 from core.formats.label_studio_shape import is_region, label_of, read_region, size_of_result
@@ -17,12 +16,12 @@ from core.formats.labelme import UNKNOWN_SIZE
 from core.formats.labelme_shape import BrokenShapeError
 from core.formats.note import Note
 from core.formats.picture_path import names_of_url
+from core.formats.reading import MaskRoom, parse_json
 from core.formats.source import PICTURE_SUFFIXES, Source, SourceFile
 from core.formats.xml_events import BrokenXmlError, xml_events
-from core.images import MAX_PIXELS, ImageSize
+from core.images import ImageSize
 
 PART_KEY: Final = "part"  # of a task's "data": ours
-_MASK_PIXELS: Final = 4 * MAX_PIXELS  # of all masks of a picture together, a byte each
 _ANSWERS: Final = ("annotations", "completions", "predictions")  # completions: before version 1.0
 _PARTS: Final[Mapping[str, Part]] = {"train": "train", "val": "val", "test": "test"}
 
@@ -40,7 +39,7 @@ class _Task:
 
 def is_label_studio_source(source: Source) -> bool:
     """Whether at least one file of the Source is Label Studio's JSON, by content."""
-    return any(_tasks_of(value) or _is_short_form(value) for value in map(_parsed, _candidates(source)))
+    return any(_tasks_of(value) or _is_short_form(value) for value in map(parse_json, _candidates(source)))
 
 
 def read_label_studio(source: Source, size_of: SizeOf) -> Reading:
@@ -52,7 +51,7 @@ def read_label_studio(source: Source, size_of: SizeOf) -> Reading:
     tasks: list[_Task] = []
     taken: set[str] = set()
     for file in _candidates(source):
-        value = _parsed(file, notes)
+        value = parse_json(file, notes)
         if _is_short_form(value):
             notes.append(Note("error", f'{file.name} is the short form JSON-MIN; export from Label Studio as "JSON"'))
         for item in _tasks_of(value):
@@ -89,19 +88,6 @@ def _candidates(source: Source) -> list[SourceFile]:
         if b'"data"' in data or b'"annotation_id"' in data or b"\0" in data[:4]:  # UTF-16
             files.append(file)
     return files
-
-
-def _parsed(file: SourceFile, notes: list[Note] | None = None) -> Any:
-    """The JSON value; None, with a note, for what is none."""
-    try:
-        return json.loads(file.read())
-    except ReadError as error:
-        problem = error.message.rstrip(".")
-    except (ValueError, RecursionError) as error:
-        problem = f"{file.name} is not readable JSON ({error}); it may be cut off"
-    if notes is not None:
-        notes.append(Note("error", problem))
-    return None
 
 
 def _tasks_of(value: object) -> list[Mapping[str, Any]]:
@@ -247,13 +233,11 @@ def _read_picture(task: _Task, size_of: SizeOf) -> PictureAnnotation:
         info = size_of(task.picture)
         size = info.size if info else UNKNOWN_SIZE
     shapes: list[Shape] = []
-    room = _MASK_PIXELS
+    room = MaskRoom()
     for result, label in _regions(task, notes):
         try:
             shape, said = _read_one(result, label, size)
-            room -= shape.region.size if isinstance(shape, MaskShape) else 0
-            if room < 0:
-                raise BrokenShapeError("a mask too many for memory was left out", "# masks too many were left out")
+            room.take(shape)
         except BrokenShapeError as error:
             notes.append(error.note)
             continue

@@ -19,11 +19,11 @@ from core.formats.labelme_holes import cut_holes
 from core.formats.labelme_shape import BrokenShapeError, read_shape
 from core.formats.labelme_text import file_text, shape_text
 from core.formats.note import Note
+from core.formats.reading import MaskRoom
 from core.formats.source import Source
-from core.images import MAX_PIXELS, ImageInfo, ImageSize, turn_upright
+from core.images import ImageInfo, ImageSize, turn_upright
 
 UNKNOWN_SIZE: Final = ImageSize(0, 0)
-MASK_PIXELS: Final = 4 * MAX_PIXELS  # of all mask shapes of a file together, a byte each
 _TOP_KEYS: Final = ("version", "flags", "shapes", "imagePath", "imageData", "imageHeight", "imageWidth")
 _LATIN = re.compile(rb"[A-Za-z][\x80-\xff]{1,3}[A-Za-z]")  # accents stand inside words, Chinese does not
 
@@ -76,13 +76,11 @@ def read_labelme(data: bytes, *, name: str = "The file") -> LabelmeFile:
             f"{name} is JSON, but not Labelme's: it has no list of shapes.", hint="Choose another file."
         )
     shapes: list[Shape] = []
-    room = MASK_PIXELS
+    room = MaskRoom()
     for item in value["shapes"]:
         try:
             shape, said = read_shape(item)
-            room -= shape.region.size if isinstance(shape, MaskShape) else 0
-            if room < 0:
-                raise BrokenShapeError("a mask too many for memory was left out", "# masks too many were left out")
+            room.take(shape)
         except BrokenShapeError as error:
             notes.append(error.note)
             continue

@@ -14,16 +14,16 @@ from core.formats.labelme import UNKNOWN_SIZE
 from core.formats.labelme_shape import BrokenShapeError
 from core.formats.losses import Loss, Losses
 from core.formats.note import Note
+from core.formats.reading import MaskRoom
 from core.formats.source import Source
 from core.formats.yolo_layout import LabelFile, Layout, Table, is_yolo_source, read_layout
 from core.formats.yolo_row import Written, parse_row, read_row, write_rows
-from core.images import MAX_PIXELS, ImageInfo, ImageSize
+from core.images import ImageInfo, ImageSize
 
 __all__ = ["is_yolo_source", "read_yolo", "write_yolo", "yolo_picture_path"]
 
 _PARTS: Final[tuple[Part, ...]] = ("train", "val", "test")
 _LARGEST_FILE: Final = 1 << 28  # bytes
-_MASK_PIXELS: Final = 4 * MAX_PIXELS  # of all outlines of a picture together, a byte each
 
 
 # ---------------------------------------------------------------------------------------------------------- reading
@@ -82,18 +82,14 @@ def _read_rows(text: str, table: Table, info: ImageInfo) -> tuple[Annotation, li
     """Fractions are of the upright picture, as Ultralytics reads it."""
     notes: list[Note] = []
     shapes: list[Shape] = []
-    room = _MASK_PIXELS
+    room = MaskRoom()
     for line in text.splitlines():
         if not line.strip():
             continue
         try:
             row = parse_row(line)
             shape = read_row(row, table.name_of(row.class_id), info.size, keypoints=table.keypoints, notes=notes)
-            room -= shape.region.size if isinstance(shape, MaskShape) else 0
-            if room < 0:
-                raise BrokenShapeError(
-                    "an outline too many for memory was left out", "# outlines too many were left out"
-                )
+            room.take(shape)
         except BrokenShapeError as error:
             notes.append(error.note)
             continue

@@ -7,7 +7,7 @@ from core.annotation.pixels import Box, box_of, is_tight, pixels_in, tight_box, 
 from core.annotation.reshape import reshape
 from core.annotation.shapes import MaskShape, PointsXY, Region, Shape
 from core.errors import ConfigError
-from core.formats.labelme import MASK_PIXELS
+from core.formats.reading import MASK_PIXELS
 from core.images import ImageSize
 from core.project.steps import Drawing, Drawn, Painted, Replaced, Step
 

@@ -403,11 +403,11 @@ def test_a_polygon_of_very_many_points_is_read_in_a_moment() -> None:
 
 
 def test_masks_too_many_for_memory_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.formats.coco._MASK_PIXELS", 1000)
+    monkeypatch.setattr("core.formats.reading.MASK_PIXELS", 1000)
     runs = {"size": list(SIZE), "counts": [0, SIZE.pixels]}
     found = only(coco(*[note(runs)] * 5))
-    assert len(found.annotation.shapes) == 2
-    assert said(found) == ["ignored: an object too many for memory was left out"] * 3
+    assert len(found.annotation.shapes) == 1
+    assert said(found) == ["ignored: a mask too many for memory was left out"] * 4
 
 
 VALUES = st.recursive(

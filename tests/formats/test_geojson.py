@@ -35,7 +35,7 @@ from core.formats.geojson_write import write_geojson
 from core.formats.source import open_source, source_of_uploads
 from core.images import ImageSize, probe_image
 from tests.drawings import JSON_VALUES, annotations
-from tests.exporting import MemoryArchive, item, labelled_annotations, sizes, source_of
+from tests.formats.round_trip import Files, export_item, known, labelled_annotations, source
 from tests.formats.test_geo import UTM, geotiff
 
 SIZE = ImageSize(height=100, width=200)
@@ -55,13 +55,13 @@ def collection(*features: object, **members: object) -> dict[str, Any]:
 
 
 def read_one(value: object, *, size: ImageSize = SIZE) -> PictureAnnotation:
-    (picture,) = read_geojson(source_of({"a.geojson": json.dumps(value)}), sizes(size)).pictures
+    (picture,) = read_geojson(source({"a.geojson": json.dumps(value)}), known(size)).pictures
     return picture
 
 
-def written(annotation: Annotation, **kwargs: Any) -> tuple[MemoryArchive, tuple[str, ...]]:
-    archive = MemoryArchive()
-    notes = write_geojson([item(annotation, **kwargs)], LABELS, archive)
+def written(annotation: Annotation, **kwargs: Any) -> tuple[Files, tuple[str, ...]]:
+    archive = Files()
+    notes = write_geojson([export_item(annotation, **kwargs)], LABELS, archive)
     assert {note.kind for note in notes} <= {"lost"}
     return archive, tuple(note.text for note in notes)
 
@@ -73,7 +73,7 @@ def written(annotation: Annotation, **kwargs: Any) -> tuple[MemoryArchive, tuple
 @settings(deadline=None)
 def test_written_and_read_keeps_everything_or_says_so(annotation: Annotation) -> None:
     archive, losses = written(annotation)
-    reading = read_geojson(archive.source(), sizes(annotation.size))
+    reading = read_geojson(archive.source(), known(annotation.size))
     (picture,) = reading.pictures
     assert not picture.notes
     assert [entry.name for entry in reading.labels] == list(NAMES)
@@ -101,7 +101,7 @@ def test_any_label_and_any_foreign_key_is_written_as_json(annotation: Annotation
         raise AssertionError(constant)
 
     json.loads(archive.files["a.geojson"], parse_constant=refuse)
-    (picture,) = read_geojson(archive.source(), sizes(annotation.size)).pictures
+    (picture,) = read_geojson(archive.source(), known(annotation.size)).pictures
     if not losses:
         assert picture.annotation.label_names == annotation.label_names
         if not extra:
@@ -118,8 +118,8 @@ def test_the_map_gives_the_same_pixels(annotation: Annotation, corner: tuple[flo
     value = json.loads(archive.files["geo/a.geojson"])
     assert value["crs"]["properties"]["name"] == "urn:ogc:def:crs:EPSG::32616"
     del value["maskloop"]  # as a GIS program would
-    source = source_of({"a.tif": picture, "b/a.geojson": json.dumps(value)})
-    (back,) = read_geojson(source, sizes(annotation.size)).pictures
+    inside = source({"a.tif": picture, "b/a.geojson": json.dumps(value)})
+    (back,) = read_geojson(inside, known(annotation.size)).pictures
     assert back.picture == "a.tif"
     np.testing.assert_array_equal(annotation_to_mask(back.annotation, LABELS), annotation_to_mask(annotation, LABELS))
 
@@ -128,7 +128,7 @@ def test_an_export_with_both_files_is_read_once() -> None:
     annotation = Annotation(size=ImageSize(4, 6), shapes=(Circle(label="car", points_xy=((2, 2), (3, 3))),))
     archive, _ = written(annotation, name="a.tif", picture=geotiff())
     archive.add("images/a.tif", geotiff())
-    (picture,) = read_geojson(archive.source(), sizes(annotation.size)).pictures
+    (picture,) = read_geojson(archive.source(), known(annotation.size)).pictures
     assert picture.annotation.shapes == annotation.shapes
     assert picture.name == "a.geojson"
 
@@ -293,16 +293,16 @@ def test_geometries_of_several_pieces() -> None:
 )
 def test_labels_and_colours(properties: dict[str, Any], label: str, color: object) -> None:
     reading = read_geojson(
-        source_of({"a.geojson": json.dumps(collection(feature([TRIANGLE], **properties)))}), sizes(SIZE)
+        source({"a.geojson": json.dumps(collection(feature([TRIANGLE], **properties)))}), known(SIZE)
     )
     assert reading.labels == (LabelEntry(label, color),)  # type: ignore[arg-type]
     assert next(iter(reading.pictures)).annotation.shapes[0].label == label
 
 
 def test_labels_keep_the_order_of_the_project() -> None:
-    archive = MemoryArchive()
-    write_geojson([item(Annotation(size=SIZE))], LabelSet.of(["z", "a", "m"]), archive)
-    reading = read_geojson(archive.source(), sizes(SIZE))
+    archive = Files()
+    write_geojson([export_item(Annotation(size=SIZE))], LabelSet.of(["z", "a", "m"]), archive)
+    reading = read_geojson(archive.source(), known(SIZE))
     assert reading.labels == tuple(
         LabelEntry(label.name, label.color) for label in LabelSet.of(["z", "a", "m"]).foreground
     )
@@ -331,7 +331,7 @@ def test_files_and_pictures() -> None:
         "annotations/scan.svs.png.geojson": json.dumps(a),
         "annotations/rest.geojson": json.dumps(mixed),
     }
-    pictures = read_geojson(source_of(files), sizes(SIZE)).pictures
+    pictures = read_geojson(source(files), known(SIZE)).pictures
     found = {picture.picture: [shape.label for shape in picture.annotation.shapes] for picture in pictures}
     assert found == {
         "images/one.png": ["a", "b"],
@@ -344,7 +344,7 @@ def test_files_and_pictures() -> None:
 
 def test_the_only_picture_is_taken_and_told() -> None:
     files = {"x.png": b"", "y.geojson": json.dumps(feature([TRIANGLE], label="a"))}
-    (picture,) = read_geojson(source_of(files), sizes(SIZE)).pictures
+    (picture,) = read_geojson(source(files), known(SIZE)).pictures
     assert picture.picture == "x.png"
     assert [note.kind for note in picture.notes] == ["assumed"]
 
@@ -356,7 +356,7 @@ TILE = ImageSize(4, 6)
 
 
 def on_map(value: object, *, picture: bytes, size: ImageSize = TILE) -> PictureAnnotation:
-    (found,) = read_geojson(source_of({"a.tif": picture, "a.geojson": json.dumps(value)}), sizes(size)).pictures
+    (found,) = read_geojson(source({"a.tif": picture, "a.geojson": json.dumps(value)}), known(size)).pictures
     return found
 
 
@@ -422,7 +422,7 @@ def test_one_layer_over_many_pictures() -> None:
         feature([BOX_UTM], label="b"),
         feature([[[504, 899.3], [505, 899.5], [504, 899.7]]], label="c"),
     )
-    pictures = read_geojson(source_of({**files, "layer.geojson": json.dumps(layer)}), sizes(ImageSize(4, 6))).pictures
+    pictures = read_geojson(source({**files, "layer.geojson": json.dumps(layer)}), known(ImageSize(4, 6))).pictures
     found = {picture.picture: [shape.label for shape in picture.annotation.shapes] for picture in pictures}
     assert found == {"tiles/left.tif": ["a", "b"], "tiles/right.tif": ["a", "c"]}
 
@@ -433,7 +433,7 @@ def test_a_world_file_tells_where_a_picture_lies() -> None:
         "a.pgw": "0.5\n0\n0\n-0.25\n500.25\n899.875\n",
         "a.geojson": json.dumps(feature([BOX_UTM], label="a")),
     }
-    (picture,) = read_geojson(source_of(files), sizes(ImageSize(4, 6))).pictures
+    (picture,) = read_geojson(source(files), known(ImageSize(4, 6))).pictures
     assert picture.annotation.shapes[0].points_xy == ((1, 1), (3, 2))
 
 
@@ -534,8 +534,8 @@ def test_a_hundred_thousand_points_come_in() -> None:
 def test_a_file_that_cannot_be_read_is_named(text: str) -> None:
     good = json.dumps(feature([TRIANGLE], label="a"))
     with pytest.raises(ReadError, match=r"bad\.geojson"):
-        read_geojson(source_of({"bad.geojson": text}), sizes(SIZE))
-    reading = read_geojson(source_of({"bad.geojson": text, "good.geojson": good}), sizes(SIZE))
+        read_geojson(source({"bad.geojson": text}), known(SIZE))
+    reading = read_geojson(source({"bad.geojson": text, "good.geojson": good}), known(SIZE))
     assert [note.kind for note in reading.notes] == ["error"]
     assert len(list(reading.pictures)) == 1
 
@@ -550,10 +550,10 @@ def test_collections_inside_of_collections_end_somewhere() -> None:
 
 def test_a_file_for_a_picture_of_another_size_is_told() -> None:
     archive, _ = written(Annotation(size=SIZE, shapes=(Point(label="car", points_xy=((5, 5),)),)))
-    (picture,) = read_geojson(archive.source(), sizes(ImageSize(50, 100))).pictures
+    (picture,) = read_geojson(archive.source(), known(ImageSize(50, 100))).pictures
     assert [note.kind for note in picture.notes] == ["error"]
-    (known,) = read_geojson(archive.source(), lambda name: None).pictures
-    assert known.annotation.size == SIZE
+    (found,) = read_geojson(archive.source(), lambda name: None).pictures
+    assert found.annotation.size == SIZE
 
 
 _MEMBERS = ["type", "features", "geometry", "properties", "coordinates", "geometries", "crs", "maskloop", "shape"]
@@ -572,15 +572,15 @@ def test_garbage_never_raises_anything_but_a_read_error(value: object, geometry:
     changed = {**feature([SQUARE]), "geometry": geometry}
     told = feature([SQUARE], maskloop={"order": 0, "shape": own, "reversed": own})
     for text in (json.dumps(value), json.dumps(collection(changed, told, crs=own, maskloop=own))):
-        source = source_of({"a.geojson": text, "a.tif": geotiff()})
-        is_geojson_source(source)
-        read_all(source_of({"a.geojson": text}))
-        read_all(source)
+        inside = source({"a.geojson": text, "a.tif": geotiff()})
+        is_geojson_source(inside)
+        read_all(source({"a.geojson": text}))
+        read_all(inside)
 
 
-def read_all(source: Any) -> Reading | None:
+def read_all(inside: Any) -> Reading | None:
     try:
-        reading = read_geojson(source, sizes(ImageSize(9, 9)))
+        reading = read_geojson(inside, known(ImageSize(9, 9)))
     except ReadError:
         return None
     for picture in reading.pictures:
@@ -592,8 +592,8 @@ def read_all(source: Any) -> Reading | None:
 def test_a_damaged_file_never_raises_anything_but_a_read_error(noise: bytes, place: int) -> None:
     archive, _ = written(Annotation(size=SIZE, shapes=(Circle(label="car", points_xy=((5, 5), (7, 7))),)))
     data = archive.files["a.geojson"]
-    read_all(source_of({"a.geojson": data[:place] + noise + data[place + len(noise) :]}))
-    read_all(source_of({"a.geojson": data[:place]}))
+    read_all(source({"a.geojson": data[:place] + noise + data[place + len(noise) :]}))
+    read_all(source({"a.geojson": data[:place]}))
 
 
 # ------------------------------------------------------------------------------------------------------------ knowing
@@ -616,17 +616,17 @@ def test_a_damaged_file_never_raises_anything_but_a_read_error(noise: bytes, pla
     ],
 )
 def test_geojson_is_known_by_content(files: dict[str, str | bytes], expected: bool) -> None:
-    assert is_geojson_source(source_of(files)) is expected
+    assert is_geojson_source(source(files)) is expected
 
 
 # -------------------------------------------------------------------------------------------------------- real files
 
 
 def test_a_real_layer_over_a_real_geotiff(shared_data: Path) -> None:
-    source = open_source(shared_data / "geotiff_vector")
-    names = {file.name: file for file in source.pictures() if file.suffix == ".tif"}
+    inside = open_source(shared_data / "geotiff_vector")
+    names = {file.name: file for file in inside.pictures() if file.suffix == ".tif"}
     own = source_of_uploads(
-        [(file.name, file.read()) for file in source.files if file.name in names or "geojson" in file.name]
+        [(file.name, file.read()) for file in inside.files if file.name in names or "geojson" in file.name]
     )
     assert is_geojson_source(own)
     (picture,) = read_geojson(own, lambda name: probe_image(names[name].read())).pictures

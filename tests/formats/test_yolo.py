@@ -14,7 +14,7 @@ from core.formats.dataset import LabelEntry, PictureAnnotation, Reading
 from core.formats.source import Source, open_source, source_of_uploads
 from core.formats.yolo import is_yolo_source, read_yolo, write_yolo, yolo_picture_path
 from core.images import ImageSize, probe_image
-from tests.exporting import MemoryArchive, info_of, item, labelled_annotations, sizes, source_of
+from tests.formats.round_trip import Files, export_item, info_of, known, labelled_annotations, source
 
 SIZE = ImageSize(height=100, width=200)
 NAMES = ("car", "tree", "no")
@@ -25,14 +25,14 @@ TRIANGLE = "0.1 0.1 0.5 0.11 0.3 0.7"
 
 def read_one(rows: str, *, yaml: str = YAML, size: ImageSize = SIZE) -> PictureAnnotation:
     """The picture of one label file."""
-    source = source_of({"data.yaml": yaml, "labels/train/a.txt": rows})
-    (picture,) = read_yolo(source, sizes(size)).pictures
+    inside = source({"data.yaml": yaml, "labels/train/a.txt": rows})
+    (picture,) = read_yolo(inside, known(size)).pictures
     return picture
 
 
-def written(*annotations: Annotation, labels: LabelSet = LABELS) -> tuple[MemoryArchive, tuple[str, ...]]:
-    archive = MemoryArchive()
-    items = [item(annotation, name=f"p{i}.png") for i, annotation in enumerate(annotations)]
+def written(*annotations: Annotation, labels: LabelSet = LABELS) -> tuple[Files, tuple[str, ...]]:
+    archive = Files()
+    items = [export_item(annotation, name=f"p{i}.png") for i, annotation in enumerate(annotations)]
     notes = write_yolo(items, labels, archive)
     assert {note.kind for note in notes} <= {"lost"}
     return archive, tuple(note.text for note in notes)
@@ -45,7 +45,7 @@ def written(*annotations: Annotation, labels: LabelSet = LABELS) -> tuple[Memory
 @settings(deadline=None)
 def test_written_and_read_keeps_class_order_holes_and_pixels_or_says_so(annotation: Annotation) -> None:
     archive, losses = written(annotation)
-    (picture,) = read_yolo(archive.source(), sizes(annotation.size)).pictures
+    (picture,) = read_yolo(archive.source(), known(annotation.size)).pictures
     kept = [shape for shape in annotation.shapes if shape.label != IGNORE]
     assert (len(kept) < len(annotation.shapes)) == any(IGNORE in text for text in losses)
     expected = annotation_to_mask(replace(annotation, shapes=tuple(kept)), LABELS)
@@ -76,7 +76,7 @@ def test_the_outline_of_pixels_is_exact_in_large_pictures(width: int, height: in
     archive, losses = written(Annotation(size=size, shapes=(shape,)))
     if losses:
         return  # pieces inside of a hole
-    (picture,) = read_yolo(archive.source(), sizes(size)).pictures
+    (picture,) = read_yolo(archive.source(), known(size)).pictures
     assert picture.annotation.shapes == (shape,)
 
 
@@ -84,7 +84,7 @@ def test_corners_of_polygons_come_back_as_they_were() -> None:
     size = ImageSize(13_337, 19_999)
     corners = ((123.456, 7.1), (19_998.75, 0.5), (12_345.678901, 13_336.999999), (0.333333, 9000.0))
     archive, losses = written(Annotation(size=size, shapes=(Polygon(label="car", points_xy=corners),)))
-    (picture,) = read_yolo(archive.source(), sizes(size)).pictures
+    (picture,) = read_yolo(archive.source(), known(size)).pictures
     assert not losses
     assert picture.annotation.shapes == (Polygon(label="car", points_xy=corners),)
 
@@ -130,7 +130,7 @@ def test_rows_are_what_ultralytics_takes(annotation: Annotation) -> None:
     archive, _ = written(annotation)
     rows = archive.files["labels/train/p0.txt"].decode()
     classes = [class_id for class_id, _ in ultralytics_would_take(rows, len(NAMES))]
-    (picture,) = read_yolo(archive.source(), sizes(annotation.size)).pictures
+    (picture,) = read_yolo(archive.source(), known(annotation.size)).pictures
     assert [NAMES[class_id] for class_id in classes] == [shape.label for shape in picture.annotation.shapes]
 
 
@@ -174,7 +174,7 @@ def test_supervision_reads_an_export(tmp_path: Path) -> None:
 def test_names_rows_and_parts() -> None:
     rows = f"1 {TRIANGLE}\n0 {TRIANGLE}\n"
     files = {"data.yaml": YAML, "labels/val/b c.txt": rows, "images/val/b c.jpg": b"", "labels/train/a.txt": ""}
-    reading = read_yolo(source_of(files), sizes(SIZE))
+    reading = read_yolo(source(files), known(SIZE))
     assert reading.labels == tuple(LabelEntry(name) for name in NAMES)
     first, second = reading.pictures
     assert (first.picture, first.part, first.annotation.shapes) == ("images/train/a", "train", ())
@@ -198,13 +198,13 @@ def test_names_rows_and_parts() -> None:
     ],
 )
 def test_names_of_data_yaml(yaml: str, names: list[str]) -> None:
-    reading = read_yolo(source_of({"data.yaml": yaml, "labels/a.txt": f"0 {TRIANGLE}"}), sizes(SIZE))
+    reading = read_yolo(source({"data.yaml": yaml, "labels/a.txt": f"0 {TRIANGLE}"}), known(SIZE))
     assert [entry.name for entry in reading.labels] == names
 
 
 def test_a_list_of_names_serves_as_well() -> None:
     for name in ("classes.txt", "obj.names"):
-        reading = read_yolo(source_of({name: "car\ntree\n", "a.txt": f"1 {TRIANGLE}", "a.jpg": b""}), sizes(SIZE))
+        reading = read_yolo(source({name: "car\ntree\n", "a.txt": f"1 {TRIANGLE}", "a.jpg": b""}), known(SIZE))
         (picture,) = reading.pictures
         assert (picture.picture, picture.annotation.shapes[0].label) == ("a.jpg", "tree")
 
@@ -216,12 +216,12 @@ def test_each_folder_has_its_own_names() -> None:
         "two/data.yaml": "names: [tree]",
         "two/labels/a.txt": f"0 {TRIANGLE}",
     }
-    pictures = read_yolo(source_of(files), sizes(SIZE)).pictures
+    pictures = read_yolo(source(files), known(SIZE)).pictures
     assert [picture.annotation.shapes[0].label for picture in pictures] == ["car", "tree"]
 
 
 def test_without_names_classes_are_called_by_their_ids() -> None:
-    reading = read_yolo(source_of({"a.txt": f"7 {TRIANGLE}", "a.jpg": b""}), sizes(SIZE))
+    reading = read_yolo(source({"a.txt": f"7 {TRIANGLE}", "a.jpg": b""}), known(SIZE))
     assert reading.notes[0].kind == "assumed"
     assert next(iter(reading.pictures)).annotation.shapes[0].label == "class 7"
     picture = read_one(f"9 {TRIANGLE}")
@@ -335,21 +335,21 @@ def test_pictures_without_a_label_file_are_background() -> None:
         "images/train/b.jpg": b"",
         "labels/train/a.txt": f"0 {TRIANGLE}",
     }
-    first, second = read_yolo(source_of(files), sizes(SIZE)).pictures
+    first, second = read_yolo(source(files), known(SIZE)).pictures
     assert len(first.annotation.shapes) == 1
     assert (second.picture, second.annotation, second.part) == ("images/train/b.jpg", Annotation(size=SIZE), "train")
     assert second.notes[0].kind == "assumed"
 
 
 def test_a_picture_that_is_not_there_is_told() -> None:
-    (picture,) = read_yolo(source_of({"labels/a.txt": f"0 {TRIANGLE}"}), lambda name: None).pictures
+    (picture,) = read_yolo(source({"labels/a.txt": f"0 {TRIANGLE}"}), lambda name: None).pictures
     assert [note.kind for note in picture.notes] == ["unmatched"]
     assert not picture.annotation.shapes
 
 
 def test_a_turned_picture_is_taken_upright_and_told() -> None:
-    source = source_of({"labels/a.txt": f"0 {TRIANGLE}"})
-    (picture,) = read_yolo(source, lambda name: info_of(SIZE, orientation=6)).pictures
+    inside = source({"labels/a.txt": f"0 {TRIANGLE}"})
+    (picture,) = read_yolo(inside, lambda name: info_of(SIZE, orientation=6)).pictures
     assert picture.annotation.size == SIZE
     assert any("upright" in note.text for note in picture.notes)
 
@@ -363,7 +363,7 @@ def test_parts_from_lists_and_from_data_yaml() -> None:
         "test.txt": "./other/c.jpg\n",
         "train.txt": "/home/x/elsewhere/c.jpg\n",
     }
-    parts = {picture.name: picture.part for picture in read_yolo(source_of(files), sizes(SIZE)).pictures}
+    parts = {picture.name: picture.part for picture in read_yolo(source(files), known(SIZE)).pictures}
     assert parts == {"first/labels/a.txt": "train", "images/second/b.txt": "val", "other/c.txt": "test"}
 
 
@@ -394,35 +394,35 @@ def test_parts_from_lists_and_from_data_yaml() -> None:
     ],
 )
 def test_yolo_is_known_by_content(files: dict[str, str | bytes], expected: bool) -> None:
-    assert is_yolo_source(source_of(files)) is expected
+    assert is_yolo_source(source(files)) is expected
 
 
 def test_texts_that_hold_no_rows_are_told() -> None:
-    source = source_of({"labels/a.txt": f"0 {TRIANGLE}", "labels/README.txt": "Made by hand."})
-    reading = read_yolo(source, sizes(SIZE))
+    inside = source({"labels/a.txt": f"0 {TRIANGLE}", "labels/README.txt": "Made by hand."})
+    reading = read_yolo(inside, known(SIZE))
     assert len(list(reading.pictures)) == 1
     assert any("README" in note.text for note in reading.notes)
 
 
 def test_nothing_to_read_is_said() -> None:
     with pytest.raises(ReadError, match="no label file"):
-        read_yolo(source_of({"data.yaml": YAML}), sizes(SIZE))
+        read_yolo(source({"data.yaml": YAML}), known(SIZE))
 
 
 @given(st.binary(max_size=80) | st.text("0123456789. -e\nnaif", max_size=80).map(str.encode), st.binary(max_size=60))
 @settings(deadline=None)
 def test_garbage_never_raises_anything_but_a_read_error(rows: bytes, yaml: bytes) -> None:
-    for source in (
-        source_of({"data.yaml": b"names: [a]\n" + yaml, "labels/a.txt": rows, "images/a.png": b""}),
-        source_of({"x.yaml": yaml, "a.txt": rows, "classes.txt": yaml, "train.txt": yaml}),
+    for inside in (
+        source({"data.yaml": b"names: [a]\n" + yaml, "labels/a.txt": rows, "images/a.png": b""}),
+        source({"x.yaml": yaml, "a.txt": rows, "classes.txt": yaml, "train.txt": yaml}),
     ):
-        is_yolo_source(source)
-        read_all(source)
+        is_yolo_source(inside)
+        read_all(inside)
 
 
-def read_all(source: Source) -> Reading | None:
+def read_all(inside: Source) -> Reading | None:
     try:
-        reading = read_yolo(source, sizes(ImageSize(9, 9)))
+        reading = read_yolo(inside, known(ImageSize(9, 9)))
     except ReadError:
         return None
     for picture in reading.pictures:
@@ -434,19 +434,19 @@ def test_a_yaml_bomb_is_no_table() -> None:
     bomb = "a0: &a0 [x]\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 30))
     deep = "names: " + "[" * 20_000
     for text in (bomb + "names: *a29", deep, "names: &a [*a]", "? [a]\n: b\nnames: [x]"):
-        assert read_all(source_of({"data.yaml": text, "labels/a.txt": f"0 {TRIANGLE}"})) is not None
+        assert read_all(source({"data.yaml": text, "labels/a.txt": f"0 {TRIANGLE}"})) is not None
 
 
 # ------------------------------------------------------------------------------------------------------------ writing
 
 
 def test_layout_of_an_export() -> None:
-    archive = MemoryArchive()
-    items = [item(Annotation(size=SIZE), name="a b.v2.png", part=part) for part in ("train", "val", "test")]
+    archive = Files()
+    items = [export_item(Annotation(size=SIZE), name="a b.v2.png", part=part) for part in ("train", "val", "test")]
     assert write_yolo(items, LabelSet.of(['say "x": y', "no", "汽车"]), archive) == ()
     assert set(archive.files) == {"data.yaml", *(f"labels/{part}/a b.v2.txt" for part in ("train", "val", "test"))}
     assert [yolo_picture_path(one) for one in items][1] == "images/val/a b.v2.png"
-    reading = read_yolo(archive.source(), sizes(SIZE))
+    reading = read_yolo(archive.source(), known(SIZE))
     assert [entry.name for entry in reading.labels] == ['say "x": y', "no", "汽车"]
     assert {(picture.picture, picture.part) for picture in reading.pictures} == {
         (f"images/{part}/a b.v2", part) for part in ("train", "val", "test")
@@ -466,10 +466,10 @@ def test_layout_of_an_export() -> None:
     ],
 )
 def test_real_data_sets(shared_data: Path, folder: str, names: int, count: int) -> None:
-    source = open_source(shared_data / folder)
-    by_name = {file.name: file for file in source.pictures()}
-    assert is_yolo_source(source)
-    reading = read_yolo(source, lambda name: probe_image(by_name[name].read()))
+    inside = open_source(shared_data / folder)
+    by_name = {file.name: file for file in inside.pictures()}
+    assert is_yolo_source(inside)
+    reading = read_yolo(inside, lambda name: probe_image(by_name[name].read()))
     assert len(reading.labels) == names
     pictures = list(reading.pictures)
     assert len(pictures) == count
