@@ -2,7 +2,7 @@
 
 import { Editor } from './editor.js';
 
-const LEAST = 520; // CSS pixels
+const LEAST = 460; // CSS pixels
 const MARGIN = 16;
 const editors = new WeakMap(); // by the element that Streamlit gives us: it outlives a run of the page
 

@@ -26,6 +26,9 @@ export default async function (component) {
 }
 """.replace("DIGEST", _DIGEST)
 
+# Streamlit leaves 128 pixels free above a page and 160 below it: on a laptop the editor would have to be scrolled.
+_ROOM: Final = "<style>[data-testid=stMainBlockContainer] {padding-top: 4.75rem; padding-bottom: 1rem}</style>"
+
 
 class _EditorFiles(StaticFiles):
     """Only scripts: not this Python file. They may be kept for good, since their address changes with them."""
@@ -44,6 +47,7 @@ def show_editor(project: str, *, sample: str | None, author: str, stamp: str) ->
 
     project: its folder's name.  sample: the picture to begin with.  stamp: when it changes, the list is read anew.
     """
+    st.html(_ROOM)
     _component()(key=f"editor-{project}", data={"project": project, "sample": sample, "author": author, "stamp": stamp})
 
 
