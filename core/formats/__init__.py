@@ -10,7 +10,7 @@ from core.formats.cvat import is_cvat_source, read_cvat
 from core.formats.cvat_write import write_cvat
 from core.formats.dataset import Format
 from core.formats.eiseg import is_eiseg_source, read_eiseg
-from core.formats.geojson import is_geojson_source, read_geojson
+from core.formats.geojson import is_geojson_source, is_own_geojson, read_geojson
 from core.formats.geojson_write import write_geojson
 from core.formats.label_studio import is_label_studio_source, read_label_studio
 from core.formats.label_studio_write import write_label_studio
@@ -24,6 +24,12 @@ from core.formats.voc import is_voc_source, read_voc
 from core.formats.voc_write import voc_picture_path, write_voc
 from core.formats.yolo import is_yolo_source, read_yolo, write_yolo, yolo_picture_path
 
+
+def _is_masks(source: Source) -> bool:
+    """Pictures named as masks are none where our own GeoJSON lies beside them."""
+    return is_mask_source(source) and not is_own_geojson(source)
+
+
 FORMATS: Final[Mapping[str, Format]] = {
     "labelme": Format("Labelme", is_labelme_source, read_labelme_folder, write_labelme_folder),
     "coco": Format("COCO", is_coco_source, read_coco, write_coco),
@@ -32,7 +38,7 @@ FORMATS: Final[Mapping[str, Format]] = {
     "cvat": Format("CVAT for images", is_cvat_source, read_cvat, write_cvat),
     "voc": Format("Pascal VOC", is_voc_source, read_voc, write_voc, voc_picture_path),
     "yolo": Format("YOLO", is_yolo_source, read_yolo, write_yolo, yolo_picture_path),
-    "masks": Format("Mask pictures", is_mask_source, read_mask_folder, write_mask_folder),
+    "masks": Format("Mask pictures", _is_masks, read_mask_folder, write_mask_folder),
     # after masks: many sets of mask pictures carry the outlines that these were made of along
     "geojson": Format("GeoJSON", is_geojson_source, read_geojson, write_geojson),
     "images": Format("Pictures only", is_picture_source),

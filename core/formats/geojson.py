@@ -24,6 +24,7 @@ from core.formats.source import Source, SourceFile
 from core.images import ImageSize
 
 _SUFFIXES: Final = (".geojson", ".json")
+_HEAD: Final = 2000  # bytes, in which our own export says that it is one
 _OUTSIDE: Final = Note(
     "ignored", "a shape outside of the picture was left out", "# shapes outside of their pictures were left out"
 )
@@ -54,6 +55,18 @@ def is_geojson_source(source: Source) -> bool:
                 continue
             if looks_like_geojson(data) or (file.suffix == ".geojson" and data.lstrip()[:1] in (b"{", b"[")):
                 return True
+    return False
+
+
+def is_own_geojson(source: Source) -> bool:
+    """Whether a Source holds GeoJSON that was exported here: it says so in its head."""
+    files = [file for file in source.files if file.suffix in _SUFFIXES and file.size]
+    for file in files:
+        try:
+            if f'"{OWN_KEY}"'.encode() in file.read()[:_HEAD] and looks_like_geojson(file.read()):
+                return True
+        except ReadError:
+            continue
     return False
 
 

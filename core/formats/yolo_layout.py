@@ -174,9 +174,16 @@ def _read_list(file: SourceFile) -> Table | None:
 
 
 def _candidates(source: Source) -> list[SourceFile]:
-    """Text files that are not named as lists of names or pictures."""
+    """Text files that are not named as lists of names or pictures, or stand among the labels for a picture of that
+    name."""
     lists = {*_NAME_LISTS, *_PART_LISTS, "labels.txt", "requirements.txt"}
-    return [file for file in source.with_suffix(".txt") if file.base.lower() not in lists]
+    stems = {picture.stem.casefold() for picture in source.pictures()}
+
+    def is_list(file: SourceFile) -> bool:
+        among_labels = "labels" in file.folder.lower().split("/")
+        return file.base.lower() in lists and not (among_labels and file.stem.casefold() in stems)
+
+    return [file for file in source.with_suffix(".txt") if not is_list(file)]
 
 
 def _head(file: SourceFile) -> str:

@@ -150,3 +150,33 @@ def test_what_cannot_be_is_said(project: Project, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(WriteError):
         export_labels(project, "coco", tmp_path / "file" / "a.zip")
+
+
+ODD_NAMES = [
+    "a.png",
+    "a.bmp",
+    "A.webp",
+    "a_mask.png",
+    "labels.png",
+    "masks.png",
+    "x.y.z.png",
+    "con.png",
+    "日本 100%.png",
+]
+
+
+@pytest.mark.parametrize("format", WRITTEN)
+def test_pictures_whose_names_look_like_something_else_come_back(tmp_path: Path, format: str) -> None:
+    labels = ["car & co", "tree/leaf", "größe", 'a,b"c']
+    project = Project.create(tmp_path / "p", name="P", labels=LabelSet.of(labels))
+    for i, name in enumerate(ODD_NAMES):
+        sample = project.add_image(picture(i, SIZE), filename=name).sample
+        shape = Rectangle(label=labels[i % 4], points_xy=((2 + i, 2), (20, 20)))
+        project.save_annotation(sample, Annotation(size=SIZE, shapes=(shape,)), author="Ann")
+    report = export_labels(project, format, tmp_path / "out.zip")
+    assert (report.pictures, report.pixel_iou) == (len(ODD_NAMES), 1.0), report.sentences()
+    other = Project.create(tmp_path / "other", name="Other", labels=LabelSet.of(labels))
+    came = import_source(other, open_source(tmp_path / "out.zip"))
+    assert (came.pictures, came.annotations) == (len(ODD_NAMES), len(ODD_NAMES)), came.sentences()
+    for sample in project.samples():
+        np.testing.assert_array_equal(project.read_mask(sample.name), other.read_mask(sample.name))
