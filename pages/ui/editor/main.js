@@ -29,6 +29,7 @@ function fitHeight(root) {
   const fit = () => {
     if (!root.isConnected) { window.removeEventListener('resize', fit); return; }
     const above = root.getBoundingClientRect().top + (scroller(root)?.scrollTop ?? 0);
+    if (window.matchMedia('(max-width: 900px)').matches) { root.style.height = ''; return; } // the style sheet stacks all
     root.style.height = `${Math.max(LEAST, window.innerHeight - above - MARGIN)}px`;
   };
   window.addEventListener('resize', fit);
