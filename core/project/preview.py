@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,7 +13,6 @@ from core.annotation.raster import annotation_to_mask
 from core.annotation.shapes import Annotation
 from core.errors import UserError
 from core.formats import FORMATS
-from core.formats.dataset import PictureAnnotation
 from core.formats.labelme import fit_annotation
 from core.formats.note import Note
 from core.formats.source import Source, SourceFile
@@ -25,6 +25,7 @@ from core.project.picture_finder import PictureFinder, wanted_pictures
 from core.project.project import Project
 
 _EXAMPLES: Final = 3
+_LARGE: Final = 64_000_000  # bytes of a file that is not read only to look at its header
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,8 @@ def preview_source(
 ) -> ImportPreview:
     """Look at `source` as `import_source` would read it, and write nothing.
 
-    All annotations are read, of the pictures only headers. Raises ReadError when nothing can be read; what `progress`
-    raises goes through, so it can cancel.
+    All annotations are read, and the headers of pictures unless they are very large files. Raises ReadError when
+    nothing can be read; what `progress` raises goes through, so it can cancel.
     """
     source = without_own_files(source)
     found = format if format != "auto" else detect_format(source, images)
@@ -81,6 +82,7 @@ def preview_source(
     read = FORMATS[found].read
     if read is None:
         return ImportPreview(found, len(pictures), 0, problems=_sentences("", told))
+    headers = _Headers()
     finder = PictureFinder([*pictures, *left_out])
     reading = read(source, size_reader(finder))
     notes = about("", told) + about(source.title, reading.notes) + left_out_notes(left_out)
@@ -90,28 +92,60 @@ def preview_source(
     for item in reading.pictures:
         annotations += 1
         if progress is not None:
-            progress(annotations, max(annotations, len(pictures)), item.picture)
+            progress(annotations, annotations + len(pictures), item.picture)
         shapes.update(shape.label for shape in item.annotation.shapes)
         notes += about(item.name, item.notes)
         picture, _ = finder.find(item.picture, beside=item.name)
         if picture is None:
             text = f"{item.picture or item.name} is annotated, but there is no such picture"
             notes += about(item.picture, [Note("unmatched", text, "# annotated pictures are not there")])
-        elif len(examples) < _EXAMPLES and item.annotation.shapes:
-            examples += _example(picture, item)
+            continue
+        try:
+            info = headers.of(picture)
+            fitted = fit_annotation(item.annotation, info, name=item.picture)[0] if info else None
+        except UserError as error:
+            if picture not in headers.broken:
+                notes += about(item.name, [Note("error", str(error).rstrip("."))])
+            continue
+        if fitted is not None and fitted.shapes and len(examples) < _EXAMPLES:
+            examples.append(Example(picture, fitted))
+    for done, picture in enumerate(pictures, start=1):
+        if progress is not None:
+            progress(annotations + done, annotations + len(pictures), picture.name)
+        with suppress(UserError):
+            headers.of(picture)
+    notes += [note for picture, error in headers.broken.items() for note in about(picture.name, [_broken(error)])]
+    usable = sum(picture not in headers.broken for picture in pictures)
     colors = {label.name: label.color for label in reading.labels if label.color}
     names = dict.fromkeys((*(label.name for label in reading.labels), *shapes))
     labels = _labels([name for name in names if name not in (BACKGROUND, IGNORE)], shapes, colors, project)
     problems = tuple(ImportReport(0, 0, tuple(notes)).sentences()[1:])
-    return ImportPreview(found, len(pictures), annotations, labels, problems, tuple(examples))
+    return ImportPreview(found, usable, annotations, labels, problems, tuple(examples))
 
 
-def _example(picture: SourceFile, item: PictureAnnotation) -> list[Example]:
-    try:
-        info: ImageInfo = probe_image(picture.read(), name=picture.base)
-        return [Example(picture, fit_annotation(item.annotation, info, name=item.picture)[0])]
-    except UserError:
-        return []  # the import says why
+class _Headers:
+    """What the headers of pictures say; each is read once."""
+
+    def __init__(self) -> None:
+        self._known: dict[SourceFile, ImageInfo | None] = {}
+        self.broken: dict[SourceFile, UserError] = {}
+
+    def of(self, picture: SourceFile) -> ImageInfo | None:
+        """None for a file that is too large to be read for a look. Raises UserError for one that is no picture."""
+        if picture in self.broken:
+            raise self.broken[picture]
+        if picture not in self._known:
+            try:
+                large = picture.size > _LARGE
+                self._known[picture] = None if large else probe_image(picture.read(), name=picture.base)
+            except UserError as error:
+                self.broken[picture] = error
+                raise
+        return self._known[picture]
+
+
+def _broken(error: UserError) -> Note:
+    return Note("error", str(error).rstrip("."))
 
 
 def _labels(

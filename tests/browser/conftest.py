@@ -36,12 +36,12 @@ def browser() -> Iterator[Browser]:
         opened.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("home")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def address(home: Path) -> Iterator[str]:
     """The address of a running app with an own home; it makes its sample projects at the first visit."""
     with socket.socket() as free:

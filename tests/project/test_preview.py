@@ -9,7 +9,7 @@ from core.annotation.labels import LabelSet
 from core.annotation.shapes import Annotation, Rectangle
 from core.formats.labelme import write_labelme
 from core.formats.source import Source, source_of_uploads
-from core.images import encode_png
+from core.images import ImageSize, encode_png
 from core.project.importing import import_source
 from core.project.preview import draw_example, mapping_of, preview_source
 from core.project.project import Project
@@ -107,3 +107,22 @@ def test_an_example_is_the_picture_with_its_labels(project: Project) -> None:
     assert drawn.shape == (*SIZE, 3)
     color = np.array(preview.labels[0].color)
     assert any((abs(drawn.reshape(-1, 3).astype(int) - color // 2) <= 1).all(axis=1))
+
+
+def test_what_cannot_come_in_is_told_before(project: Project) -> None:
+    other_size = write_labelme(Annotation(size=ImageSize(999, 77), shapes=()), image_path="b.png")
+    source = source_of_uploads(
+        [
+            ("a.png", picture(1)),
+            ("a.json", annotated("a.png", "coin")),
+            ("b.png", picture(2)),
+            ("b.json", other_size),
+            ("broken.png", b"no picture"),
+        ]
+    )
+    preview = preview_source(project, source)
+    assert preview.pictures == import_source(project, source).pictures == 2
+    told = " ".join(preview.problems)
+    assert "broken.png cannot be read as a picture" in told
+    assert "b.json" in told
+    assert "999" in told

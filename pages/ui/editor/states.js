@@ -10,7 +10,7 @@ export class StatesPanel {
   constructor(editor, panels) {
     Object.assign(this, { editor, panels });
     this.states = [];
-    this.slider = h('input', { type: 'range', min: 0, step: 1, 'aria-label': 'Earlier states', oninput: () => this._look() });
+    this.slider = h('input', { type: 'range', min: 0, step: 1, disabled: true, 'aria-label': 'Earlier states', oninput: () => this._look() });
     this.text = h('p', {});
     this.back = h('button', { type: 'button', hidden: true, onclick: () => this._restore() }, 'Go back to this state');
     this.kept = h('div', { class: 'kept' });
@@ -22,6 +22,7 @@ export class StatesPanel {
   forget() {
     this._leave();
     this.states = [];
+    this.slider.disabled = true; // until the states of the next picture are known
     this.element.open = false;
   }
 
