@@ -59,7 +59,7 @@ def _pictures(count: int) -> str:
 
 
 def _distance(pixels: float, in_unit: float | None, unit: str) -> str:
-    return f"{pixels:.2f} px" + ("" if in_unit is None else f" = {in_unit:.4g} {unit}")
+    return f"{pixels:.2f} px" + ("" if in_unit is None or unit == "px" else f" = {in_unit:.4g} {unit}")
 
 
 def _or_none(value: float | None) -> str:
