@@ -5,7 +5,7 @@ to a mean over pictures. All resamples are one product of matrices.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from core.errors import ConfigError
 from core.inference.metrics import PixelCounts, ratios
 from core.inference.objects import ObjectCounts
+
+LEAST_PICTURES: Final = 5  # of two pictures there are three resamples: their interval is narrow, and says nothing
 
 
 class Interval(NamedTuple):
@@ -57,10 +59,10 @@ class BootstrapConfig:
 def bootstrap(pixels: PixelCounts, objects: ObjectCounts, config: BootstrapConfig) -> Intervals | None:
     """The intervals of a set. pixels: counts of shape (pictures, classes). objects: (pictures, labels).
 
-    None for fewer than two pictures: one says nothing of how much pictures differ.
+    None for fewer than LEAST_PICTURES: they do not tell how much pictures differ.
     """
     pictures = len(pixels.hits)
-    if pictures < 2:
+    if pictures < LEAST_PICTURES:
         return None
     times = draw(pictures, config)
     drawn = PixelCounts(*(times @ counts for counts in pixels))

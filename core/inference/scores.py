@@ -86,7 +86,7 @@ class Scores:
         return [_summary([picture.boundaries[i] for picture in self.pictures]) for i in range(len(self.labels) - 1)]
 
     def intervals(self) -> Intervals | None:
-        """Of the figures of the set; None for fewer than two pictures. Drawn anew each time."""
+        """Of the figures of the set; None for fewer than five pictures. Drawn anew each time."""
         pixels = PixelCounts(*_stacked([picture.pixels for picture in self.pictures], len(self.labels)))
         return bootstrap(pixels, self._objects(), self.config.bootstrap)
 

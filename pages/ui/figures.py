@@ -6,6 +6,7 @@ from typing import Any, Final
 import streamlit as st
 
 from core.annotation.labels import LabelSet
+from core.inference.bootstrap import LEAST_PICTURES
 from core.inference.scores import Json
 from pages.ui.charts import label_text
 from pages.ui.words import count, score
@@ -39,7 +40,7 @@ def show_figures(metrics: Mapping[str, Any], labels: LabelSet) -> None:
 
 
 def show_meanings(metrics: Mapping[str, Any]) -> None:
-    """A sentence for each column of `show_figures`, and one for the brackets where there are any."""
+    """A sentence for each column of `show_figures`, and one on how sure they are."""
     lines = [f"**{name}**: {text}" for name, text in _MEANINGS.items()]
     if any(value is not None for value in metrics["intervals"].values()):
         drawn = metrics["measured"]["bootstrap"]
@@ -47,6 +48,8 @@ def show_meanings(metrics: Mapping[str, Any]) -> None:
             f"**In brackets**: where it lies in {100 * drawn['share']:g} % of the cases when as many pictures are "
             "drawn from these again and again. Few pictures make it wide; pictures that are alike make it too narrow."
         )
+    else:
+        lines.append(f"How sure they are can be said from {LEAST_PICTURES} pictures on.")
     text = "\n".join(f"- {line}" for line in lines)
     st.caption(text.replace("{band}", f"{100 * metrics['measured']['band_share']:.2g}"))
 

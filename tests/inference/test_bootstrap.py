@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.stats import bootstrap as scipy_bootstrap
 
 from core.errors import ConfigError
-from core.inference.bootstrap import BootstrapConfig, Interval, Intervals, bootstrap, draw, interval
+from core.inference.bootstrap import LEAST_PICTURES, BootstrapConfig, Interval, Intervals, bootstrap, draw, interval
 from core.inference.metrics import ConfusionMatrix, PixelCounts
 from core.inference.objects import ObjectCounts
 
@@ -103,17 +103,19 @@ def test_more_of_the_resamples_make_the_interval_wider(matrices: list[ConfusionM
     assert most.low < half.low < half.high < most.high
 
 
-def test_one_picture_has_no_interval(matrices: list[ConfusionMatrix]) -> None:
-    objects = ObjectCounts(*(counts[:1] for counts in objects_of(0)))
-    assert bootstrap(pixels_of(matrices[:1]), objects, BootstrapConfig()) is None
+@pytest.mark.parametrize("pictures", [0, 1, LEAST_PICTURES - 1, LEAST_PICTURES])
+def test_few_pictures_have_no_interval(pictures: int) -> None:
+    counts = np.ones((3, pictures, 2), int)
+    found = bootstrap(PixelCounts(*counts), ObjectCounts(*counts), BootstrapConfig())
+    assert (found is None) == (pictures < LEAST_PICTURES)
 
 
 def test_a_class_in_one_picture_only_counts_where_it_was_drawn_and_one_in_none_has_no_interval() -> None:
     there, away = ConfusionMatrix(3), ConfusionMatrix(3)
     there.counts[:2, :2] = [[10, 0], [5, 5]]
     away.counts[0, 0] = 20
-    nothing = ObjectCounts(*np.zeros((3, 2, 2), int))
-    found = bootstrap(pixels_of([there, away]), nothing, BootstrapConfig())
+    nothing = ObjectCounts(*np.zeros((3, 5, 2), int))
+    found = bootstrap(pixels_of([there, away, away, away, away]), nothing, BootstrapConfig())
     assert found is not None
     assert found.iou[1] == (0.5, 0.5)
     assert found.iou[2] is found.object_f1[0] is found.all_objects_f1 is None
@@ -122,7 +124,7 @@ def test_a_class_in_one_picture_only_counts_where_it_was_drawn_and_one_in_none_h
 def test_without_labels_there_is_no_mean_of_them() -> None:
     matrix = ConfusionMatrix(1)
     matrix.counts[0, 0] = 9
-    found = bootstrap(pixels_of([matrix, matrix]), ObjectCounts(*np.zeros((3, 2, 0), int)), BootstrapConfig())
+    found = bootstrap(pixels_of([matrix] * 5), ObjectCounts(*np.zeros((3, 5, 0), int)), BootstrapConfig())
     assert found is not None
     assert (found.mean_iou, found.mean_iou_foreground, found.object_f1) == ((1, 1), None, ())
 

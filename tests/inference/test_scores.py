@@ -132,13 +132,13 @@ def test_the_band_is_a_share_of_the_diagonal_of_each_picture() -> None:
     assert wide == pytest.approx(iou)
 
 
-def test_intervals_hold_the_figures_of_the_set_and_one_picture_has_none() -> None:
-    found = scores_of(*PAIRS).to_json()
+def test_intervals_hold_the_figures_of_the_set_and_four_pictures_have_none() -> None:
+    found = scores_of(*PAIRS, *PAIRS).to_json()
     low, high = found["classes"]["crack"]["iou_interval"]
     assert low < found["classes"]["crack"]["iou"] < high
     low, high = found["intervals"]["all_objects_f1"]
     assert low <= found["objects_of_all_labels"]["f1"] <= high
-    alone = scores_of(PAIRS[0]).to_json()
+    alone = scores_of(*PAIRS).to_json()
     assert set(alone["intervals"].values()) == {None}
     assert alone["classes"]["crack"]["objects"]["f1_interval"] is None
 
@@ -154,11 +154,11 @@ def test_pictures_may_be_left_out_of_the_json() -> None:
 
 
 def test_lines_say_what_was_found_what_was_missed_and_how_sure_it_is() -> None:
-    lines = score_lines(scores_of(*PAIRS).to_json())
-    assert lines[0].startswith("4 pictures: mean IoU over all classes with background 0.")
+    lines = score_lines(scores_of(*PAIRS, *PAIRS).to_json())
+    assert lines[0].startswith("8 pictures: mean IoU over all classes with background 0.")
     assert lines[2].startswith("  crack: IoU 0.4")
-    assert lines[3].endswith("mean of 2 pictures; missed in 1; false alarm in 1")
-    assert lines[4].endswith("found 2, missed 1, false alarms 1")
+    assert lines[3].endswith("mean of 4 pictures; missed in 2; false alarm in 2")
+    assert lines[4].endswith("found 4, missed 2, false alarms 2")
     assert lines[5].startswith("  stain: IoU none (not in these pictures)")
     assert "middle 95 %" in lines[6]
     assert len(lines) == 7

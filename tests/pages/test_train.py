@@ -209,8 +209,8 @@ def test_a_finished_run_has_more_figures_of_both_models(project: Project, page: 
     comparison = json.loads((run.folder / "comparison.json").read_text())
     for side, shift in (("new", 2), ("current", 4)):
         scores = Scores(run.labels, ScoreConfig(pixel_size=0.5, unit="mm"))
-        scores.add("a", truth, np.roll(truth, shift, 1))
-        scores.add("b", truth, np.zeros_like(truth))
+        for number in range(6):
+            scores.add(f"s{number}", truth, np.roll(truth, shift, 1) if number < 3 else np.zeros_like(truth))
         comparison[side] |= scores.to_json(per_picture=False)
     (run.folder / "comparison.json").write_text(json.dumps(comparison))
     app = page(run=run.id)
@@ -218,9 +218,9 @@ def test_a_finished_run_has_more_figures_of_both_models(project: Project, page: 
     new, current = [frame.value for frame in app.dataframe if "Recall" in frame.value]
     assert new["95 % Hausdorff"].tolist() == ["1 mm", "-"]
     assert current["95 % Hausdorff"].tolist() == ["2 mm", "-"]
-    assert new["Found, missed, false"].tolist() == ["1, 1, 0", "0, 0, 0"]
-    assert new["IoU"][0].startswith("0.406 (0.00 to 0.7")
-    assert "coin: not predicted in 1 picture" in texts(app)
+    assert new["Found, missed, false"].tolist() == ["3, 3, 0", "0, 0, 0"]
+    assert new["IoU"][0].startswith("0.406 (0.")
+    assert "coin: not predicted in 3 pictures" in texts(app)
     assert "**In brackets**" in texts(app)
 
 
