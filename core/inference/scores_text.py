@@ -40,10 +40,8 @@ def _boundary_line(boundary: Json, unit: str) -> str:
         f"{name} {_distance(boundary[f'{key}_px_mean_of_pictures'], boundary[f'{key}_unit_mean_of_pictures'], unit)}"
         for name, key in (("95 % Hausdorff", "hausdorff_95"), ("mean distance", "mean_distance"))
     ]
-    return (
-        f"    border: boundary IoU {number(boundary['iou'])}, {', '.join(distances)}, "
-        f"mean of {'; '.join([_pictures(pictures['both']), *not_counted])}"
-    )
+    means = "; ".join([f"means over {_pictures(pictures['both'])}", *not_counted])
+    return f"    border: boundary IoU {number(boundary['iou'])}, {' and '.join(distances)} ({means})"
 
 
 def _objects_line(objects: Json) -> str:

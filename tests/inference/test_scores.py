@@ -157,7 +157,7 @@ def test_lines_say_what_was_found_what_was_missed_and_how_sure_it_is() -> None:
     lines = score_lines(scores_of(*PAIRS, *PAIRS).to_json())
     assert lines[0].startswith("8 pictures: mean IoU over all classes with background 0.")
     assert lines[2].startswith("  crack: IoU 0.4")
-    assert lines[3].endswith("mean of 4 pictures; missed in 2; false alarm in 2")
+    assert lines[3].endswith("(means over 4 pictures; missed in 2; false alarm in 2)")
     assert lines[4].endswith("found 4, missed 2, false alarms 2")
     assert lines[5].startswith("  stain: IoU none (not in these pictures)")
     assert "middle 95 %" in lines[6]
