@@ -137,25 +137,27 @@ def train(args: argparse.Namespace) -> Result:
 
 def evaluate(args: argparse.Namespace) -> Result:
     from core.inference.evaluate import evaluate, pair_files, read_pairs
+    from core.inference.scores import ScoreConfig
+    from core.inference.scores_text import score_lines
 
     backend = _load(args)
     pairs = pair_files(args.images, args.masks)
+    scoring = ScoreConfig()
+    if (args.checkpoint / "project.json").is_file():
+        settings = Project.open(args.checkpoint).settings
+        scoring = ScoreConfig(pixel_size=settings.pixel_size, unit=settings.unit)
     started = time.monotonic()
     with _Progress("evaluate") as progress:
-        matrix = evaluate(
-            backend, read_pairs(pairs, backend.card), progress=lambda done: progress.show(done, len(pairs), "")
+        scores = evaluate(
+            backend,
+            read_pairs(pairs, backend.card),
+            names=[pair.image.name for pair in pairs],
+            scoring=scoring,
+            progress=lambda done: progress.show(done, len(pairs), ""),
         )
-    result = {
-        **matrix.to_json(backend.card.labels),
-        "images": len(pairs),
-        "seconds": round(time.monotonic() - started, 2),
-    }
-    rows = [f"  {name}: IoU {_number(v['iou'])}, Dice {_number(v['dice'])}" for name, v in result["classes"].items()]
-    text = (
-        f"{len(pairs)} pictures: mean IoU over all classes with background {_number(result['mean_iou'])}, "
-        f"micro IoU {_number(result['micro_iou'])}, pixel accuracy {_number(result['pixel_accuracy'])}"
-    )
-    return {**result, "text": "\n".join([text, *rows])}
+    found = scores.to_json()
+    seconds = round(time.monotonic() - started, 2)
+    return {**found, "images": len(pairs), "seconds": seconds, "text": "\n".join(score_lines(found))}
 
 
 def predict(args: argparse.Namespace) -> Result:
@@ -326,10 +328,6 @@ def _read_text(path: Path) -> str:
         return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ReadError(f"{path} cannot be read ({error}).", hint="Give a text file in UTF-8.") from error
-
-
-def _number(value: float | None) -> str:
-    return "none (not in these pictures)" if value is None else f"{value:.4f}"
 
 
 class _Progress:

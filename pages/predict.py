@@ -86,7 +86,7 @@ def _show_result(project: Project, model: Model, picture: Picture, pictures: Seq
     with shown:
         show_views(image, prediction.mask, labels, key=key, truth=truth)
     if truth is not None:
-        show_metrics(truth, prediction.mask, labels, key=key)
+        show_metrics(truth, prediction.mask, labels, project.settings, key=key)
 
 
 def _offer_retraining(project: Project) -> None:

@@ -71,6 +71,16 @@ def test_the_whole_loop_from_the_command_line(discs: Path, tmp_path: Path, capsy
     assert judged["images"] == 6
     assert set(judged["classes"]) == {"_background_", "disc"}
     assert judged["pixel_accuracy"] > 0.5
+    assert [picture["name"] for picture in judged["per_picture"]] == [f"d{seed}.png" for seed in range(6)]
+    assert judged["intervals"]["mean_iou"][0] <= judged["mean_iou"] <= judged["intervals"]["mean_iou"][1]
+    disc = judged["classes"]["disc"]
+    assert {"iou", "dice", "precision", "recall", "boundary", "objects"} <= disc.keys()
+    assert disc["objects"]["hits"] + disc["objects"]["misses"] == 6
+    assert main(["evaluate", str(project), str(discs / "images"), str(discs / "masks")]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("6 pictures: mean IoU over all classes with background 0.")
+    assert f"disc: IoU {disc['iou']:.4f} (" in said
+    assert "objects: F1" in said
 
     out = tmp_path / "out"
     made = _run(capsys, "predict", project, discs / "images", "--out", out, "--formats", "mask,overlay,labelme")

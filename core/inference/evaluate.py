@@ -14,8 +14,8 @@ from core.formats.mask_coding import detect_coding
 from core.formats.mask_png import MaskCoding, MaskSummary, RawMask, decode_mask, read_mask_file, summarise
 from core.images import IMAGE_SUFFIXES, RGB, ImageSize, read_image
 from core.inference.backend import Backend
-from core.inference.metrics import ConfusionMatrix
 from core.inference.predict import PredictConfig, predict
+from core.inference.scores import ScoreConfig, Scores
 from core.networks.card import ModelCard
 
 _MASK_SUFFIXES: Final = (*IMAGE_SUFFIXES, ".gif")
@@ -104,16 +104,23 @@ def evaluate(
     backend: Backend,
     pairs: Iterable[tuple[RGB, Mask]],
     *,
+    names: Iterable[str] = (),
     config: PredictConfig | None = None,
+    scoring: ScoreConfig | None = None,
     progress: Callable[[int], None] | None = None,
-) -> ConfusionMatrix:
-    """Predict each picture and count against its Mask. progress: told the number of pictures done."""
-    matrix = ConfusionMatrix(len(backend.card.labels))
+) -> Scores:
+    """Predict each picture and count against its Mask.
+
+    names: what the pictures are called, in the order of `pairs`; their numbers from 1 without. progress: told the
+    number of pictures done.
+    """
+    scores = Scores(backend.card.labels, scoring)
+    called = iter(names)
     for done, (image, truth) in enumerate(pairs, start=1):
-        matrix.add(truth, predict(image, backend, config=config).mask)
+        scores.add(next(called, str(done)), truth, predict(image, backend, config=config).mask)
         if progress is not None:
             progress(done)
-    return matrix
+    return scores
 
 
 def _by_stem(folder: Path, suffixes: Iterable[str]) -> dict[str, Path]:

@@ -18,8 +18,9 @@ from core.files import read_json, write_json
 from core.images import read_image
 from core.inference import load_backend
 from core.inference.backend import Backend
-from core.inference.metrics import ConfusionMatrix
+from core.inference.metrics import ConfusionMatrix, mean_of
 from core.inference.predict import predict
+from core.inference.scores import ScoreConfig, Scores
 from core.networks.card import read_card, write_card
 from core.project.project import Project
 from core.training.run import Run, run_split, usable_rows
@@ -29,7 +30,7 @@ COMPARISON_FILE: Final = "comparison.json"
 
 @dataclass(frozen=True)
 class Comparison:
-    """new, current: metrics as in ConfusionMatrix.to_json, and "model", the folder relative to the Project's.
+    """new, current: as in Scores.to_json without its pictures, and "model", the folder relative to the Project's.
 
     compared: the labels over which `mean_iou_compared` of both is taken: those that both models know and the
     validation pictures show. promoted: the new one is in use. reason: why, in a sentence.
@@ -63,11 +64,11 @@ def compare_and_promote(
             backends.append(load_backend(current))
         except ReadError as error:
             problem = f"The current model cannot be read ({error.message})"
-    matrices = _measure(project, run.labels, backends, names, progress)
-    comparison = _judge(project, run, current if not problem else None, backends, matrices, len(names))
+    scores = _measure(project, run.labels, backends, names, progress)
+    comparison = _judge(project, run, current if not problem else None, backends, scores)
     if problem:
         comparison = replace(comparison, reason=f"{problem}, so the new one is used.")
-    write_card(run.best, replace(read_card(run.best), metrics=_metrics(matrices[0], run.labels) if names else {}))
+    write_card(run.best, replace(read_card(run.best), metrics=scores[0].matrix.to_json(run.labels) if names else {}))
     if comparison.promoted:
         project.set_current_model(run.best)
     write_json(run.folder / COMPARISON_FILE, asdict(comparison))
@@ -112,18 +113,19 @@ def _measure(
     backends: Sequence[Backend],
     names: Sequence[str],
     progress: Callable[[int, int], None] | None,
-) -> list[ConfusionMatrix]:
-    """A ConfusionMatrix a Backend, all in the ids of `labels`."""
-    matrices = [ConfusionMatrix(len(labels)) for _ in backends]
+) -> list[Scores]:
+    """Scores a Backend, all in the ids of `labels`."""
+    config = ScoreConfig(pixel_size=project.settings.pixel_size, unit=project.settings.unit)
+    scores = [Scores(labels, config) for _ in backends]
     tables = [_ids_in(labels, backend.card.labels) for backend in backends]
     for done, name in enumerate(names, start=1):
         truth = read_truth(project, name, labels)
-        for backend, matrix, table in zip(backends, matrices, tables, strict=True):
+        for backend, counted, table in zip(backends, scores, tables, strict=True):
             image = read_image(project.sample(name).image, intensity=backend.card.intensity)
-            matrix.add(truth, table[predict(image, backend).mask])
+            counted.add(name, truth, table[predict(image, backend).mask])
         if progress is not None:
             progress(done, len(names))
-    return matrices
+    return scores
 
 
 def read_truth(project: Project, name: str, labels: LabelSet) -> Mask:
@@ -151,27 +153,26 @@ def _judge(
     run: Run,
     current: Path | None,
     backends: Sequence[Backend],
-    matrices: Sequence[ConfusionMatrix],
-    pictures: int,
+    scores: Sequence[Scores],
 ) -> Comparison:
     assert run.best is not None
-    new_matrix = matrices[0]
+    pictures = len(scores[0].pictures)
     known = backends[1].card.labels if current else run.labels
-    shown = new_matrix.counts.sum(axis=1) > 0  # in truth
+    shown = scores[0].matrix.counts.sum(axis=1) > 0  # in truth
     ids = [i for i, name in enumerate(run.labels.names) if i > 0 and shown[i] and name in known]
     compared = [run.labels.names[i] for i in ids]
-    scores = [_mean_iou(matrix, ids) for matrix in matrices]
-    promoted, reason = _decide(scores, has_current=current is not None, pictures=pictures)
+    means = [_mean_iou(counted.matrix, ids) for counted in scores]
+    promoted, reason = _decide(means, has_current=current is not None, pictures=pictures)
     if current is not None and set(known.names) != set(run.labels.names):
         reason += f" The labels differ; compared were {', '.join(compared) or 'none'}."
 
-    def described(folder: Path, matrix: ConfusionMatrix, score: float | None) -> dict[str, Any]:
+    def described(folder: Path, counted: Scores, mean: float | None) -> dict[str, Any]:
         model = folder.resolve().relative_to(project.folder.resolve()).as_posix()
-        return {"model": model, "mean_iou_compared": score, **_metrics(matrix, run.labels)}
+        return {"model": model, "mean_iou_compared": mean, **counted.to_json(per_picture=False)}
 
     return Comparison(
-        new=described(run.best, new_matrix, scores[0]),
-        current=described(current, matrices[1], scores[1]) if current else None,
+        new=described(run.best, scores[0], means[0]),
+        current=described(current, scores[1], means[1]) if current else None,
         compared=compared,
         pictures=pictures,
         promoted=promoted,
@@ -196,9 +197,4 @@ def _decide(scores: Sequence[float | None], *, has_current: bool, pictures: int)
 
 def _mean_iou(matrix: ConfusionMatrix, ids: Sequence[int]) -> float | None:
     ious = matrix.iou()
-    known = [iou for i in ids if (iou := ious[i]) is not None]
-    return sum(known) / len(known) if known else None
-
-
-def _metrics(matrix: ConfusionMatrix, labels: LabelSet) -> dict[str, Any]:
-    return matrix.to_json(labels)
+    return mean_of(ious[i] for i in ids)

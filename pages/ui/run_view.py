@@ -33,6 +33,7 @@ from core.training.supervisor import resume, start
 from pages.ui.cached import stamp_of
 from pages.ui.charts import label_text, show_class_bars
 from pages.ui.curves import show_run_curves
+from pages.ui.figures import has_figures, show_figures, show_meanings
 from pages.ui.frame import escape, show_error, shown_errors
 from pages.ui.links import link
 from pages.ui.words import count, duration, moment, score
@@ -196,6 +197,17 @@ def _show_scores(run: Run, comparison: Comparison) -> None:
     with bars:
         title = "IoU by label" + (" (pale: the model before)" if current is not None else "")
         show_class_bars(series, labels=run.labels, key=f"bars-{run.id}", title=title)
+    if has_figures(comparison.new):
+        with st.expander("More figures", icon=":material/table_chart:"):
+            _show_more(run, comparison)
+
+
+def _show_more(run: Run, comparison: Comparison) -> None:
+    show_figures(comparison.new, run.labels)
+    if comparison.current is not None and has_figures(comparison.current):
+        st.markdown("**The model before**, on the same pictures")
+        show_figures(comparison.current, run.labels)
+    show_meanings(comparison.new)
 
 
 def _score_of(metrics: object) -> float | None:

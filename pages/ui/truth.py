@@ -1,5 +1,6 @@
 """A Prediction against the truth that a person brings: a mask picture or a Labelme file."""
 
+import hashlib
 from pathlib import PurePath
 from typing import Any, Final
 
@@ -13,12 +14,16 @@ from core.formats.mask_coding import detect_coding
 from core.formats.mask_png import decode_mask, read_mask_file
 from core.images import ImageInfo, ImageSize
 from core.inference.metrics import ConfusionMatrix
-from core.project.project import Project
+from core.inference.scores import Json, ScoreConfig, Scores
+from core.project.project import Project, ProjectSettings
+from pages.ui.cached import Shelf
 from pages.ui.charts import label_text, show_confusion
+from pages.ui.figures import show_figures, show_meanings
 from pages.ui.pictures import Picture
 from pages.ui.words import score
 
 _ENDINGS: Final = ("", "_mask", "-mask", "_masks", "_gt", "_label", "_labels")
+_figures: Final = Shelf[Json](limit=100)
 _HELP: Final = {
     "Mean IoU of the labels": "The IoU of each label that occurs, averaged, without background; all count alike.",
     "Mean IoU": "The IoU of each class that occurs, background included, averaged.",
@@ -77,8 +82,8 @@ def read_truth(data: bytes, name: str, info: ImageInfo, size: ImageSize, labels:
     return mask
 
 
-def show_metrics(truth: Mask, prediction: Mask, labels: LabelSet, *, key: str) -> None:
-    """Each figure with its name and how it is averaged."""
+def show_metrics(truth: Mask, prediction: Mask, labels: LabelSet, settings: ProjectSettings, *, key: str) -> None:
+    """Each figure with its name and how it is averaged; more of them when the person unfolds them."""
     matrix = ConfusionMatrix(len(labels))
     matrix.add(truth, prediction)
     figures = (matrix.mean_iou_foreground, matrix.mean_iou, matrix.micro_iou, matrix.pixel_accuracy)
@@ -92,3 +97,22 @@ def show_metrics(truth: Mask, prediction: Mask, labels: LabelSet, *, key: str) -
     left.dataframe(rows[1:] + rows[:1], hide_index=True, width="stretch")
     with right:
         show_confusion(matrix.counts, labels, key=f"confusion-{key}")
+    more = st.expander("More figures", icon=":material/table_chart:", key=f"more-{key}", on_change="rerun")
+    if more.open:
+        with more:
+            found = _measured(truth, prediction, labels, settings, key=key)
+            show_figures(found, labels)
+            show_meanings(found)
+
+
+def _measured(truth: Mask, prediction: Mask, labels: LabelSet, settings: ProjectSettings, *, key: str) -> Json:
+    """Remembered: on a large picture the borders take seconds. key: names the prediction."""
+    key = f"{key}:{hashlib.blake2b(truth.tobytes()).hexdigest()}:{settings.pixel_size}:{settings.unit}"
+    found = _figures.get(key)
+    if found is None:
+        with st.spinner("Measuring borders and objects"):
+            scores = Scores(labels, ScoreConfig(pixel_size=settings.pixel_size, unit=settings.unit))
+            scores.add("", truth, prediction)
+            found = scores.to_json()
+        _figures.put(key, found, 1)
+    return found

@@ -61,9 +61,10 @@ def test_a_perfect_prediction_has_iou_one(folders: tuple[Path, Path]) -> None:
     put(folders, "b", left_half(1))
     done: list[int] = []
     pairs = read_pairs(pair_files(*folders), card("crack"))
-    matrix = evaluate(Bright(card("crack")), pairs, progress=done.append)
-    assert matrix.iou() == [1, 1]
-    assert matrix.counts.sum() == 2 * 8 * 16
+    scores = evaluate(Bright(card("crack")), pairs, names=["a"], progress=done.append)
+    assert scores.matrix.iou() == [1, 1]
+    assert scores.matrix.counts.sum() == 2 * 8 * 16
+    assert [picture.name for picture in scores.pictures] == ["a", "2"]
     assert done == [1, 2]
 
 

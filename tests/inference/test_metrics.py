@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 import pytest
-from sklearn.metrics import accuracy_score, f1_score, jaccard_score
+from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, jaccard_score, precision_score, recall_score
 
 from core.annotation.labels import LabelSet
 from core.inference.metrics import ConfusionMatrix
@@ -29,6 +29,18 @@ def test_half_found_has_iou_a_half_and_dice_two_thirds() -> None:
 
 def test_pixels_that_are_not_labelled_count_nowhere() -> None:
     assert matrix([[255, 255, 1]], [[0, 1, 1]]).counts.tolist() == [[0, 0], [0, 1]]
+
+
+def test_precision_asks_what_was_predicted_and_recall_what_is_there() -> None:
+    found = matrix([[0, 1, 1, 1, 1, 0]], [[0, 1, 0, 0, 0, 1]])
+    assert found.precision() == [0.25, 0.5]
+    assert found.recall() == [0.5, 0.25]
+
+
+def test_without_a_pixel_predicted_there_is_no_precision_and_without_one_in_truth_no_recall() -> None:
+    found = matrix([[0, 1]], [[0, 2]], classes=4)
+    assert found.precision() == [1, None, 0, None]
+    assert found.recall() == [1, 0, None, None]
 
 
 def test_a_class_that_does_not_occur_has_no_iou_and_leaves_the_mean_alone() -> None:
@@ -60,6 +72,9 @@ def test_all_ratios_equal_those_of_scikit_learn(classes: int) -> None:
     y, p = truth[known], prediction[known]
     np.testing.assert_allclose(found.iou(), jaccard_score(y, p, average=None))
     np.testing.assert_allclose(found.dice(), f1_score(y, p, average=None))
+    np.testing.assert_allclose(found.precision(), precision_score(y, p, average=None))
+    np.testing.assert_allclose(found.recall(), recall_score(y, p, average=None))
+    assert found.counts.tolist() == confusion_matrix(y, p).tolist()
     assert found.mean_iou == pytest.approx(jaccard_score(y, p, average="macro"))
     assert found.mean_dice == pytest.approx(f1_score(y, p, average="macro"))
     assert found.micro_iou == pytest.approx(jaccard_score(y, p, average="micro"))
@@ -67,6 +82,7 @@ def test_all_ratios_equal_those_of_scikit_learn(classes: int) -> None:
     assert found.pixel_accuracy == pytest.approx(accuracy)
     assert found.micro_iou == pytest.approx(accuracy / (2 - accuracy))
     assert found.mean_iou_foreground == pytest.approx(np.mean(jaccard_score(y, p, average=None)[1:]))
+    assert found.mean_dice_foreground == pytest.approx(np.mean(f1_score(y, p, average=None)[1:]))
 
 
 def test_counts_of_pictures_add_up() -> None:
@@ -94,13 +110,14 @@ def test_json_names_each_class() -> None:
     found = matrix([[0, 0, 1, 1]], [[0, 0, 0, 1]], classes=3).to_json(LabelSet.of(["crack", "stain"]))
     assert json.loads(json.dumps(found)) == {
         "classes": {
-            "_background_": {"iou": pytest.approx(2 / 3), "dice": 0.8},
-            "crack": {"iou": 0.5, "dice": pytest.approx(2 / 3)},
-            "stain": {"iou": None, "dice": None},
+            "_background_": {"iou": pytest.approx(2 / 3), "dice": 0.8, "precision": pytest.approx(2 / 3), "recall": 1},
+            "crack": {"iou": 0.5, "dice": pytest.approx(2 / 3), "precision": 1, "recall": 0.5},
+            "stain": {"iou": None, "dice": None, "precision": None, "recall": None},
         },
         "mean_iou": pytest.approx(7 / 12),
         "mean_iou_foreground": 0.5,
         "mean_dice": pytest.approx(11 / 15),
+        "mean_dice_foreground": pytest.approx(2 / 3),
         "micro_iou": pytest.approx(0.6),
         "pixel_accuracy": 0.75,
     }

@@ -185,6 +185,17 @@ def test_a_truth_of_equal_pixels_is_perfect(model: Path, page: Page) -> None:
     mask = predictions.prediction_of(one, model, card).mask
     upload(app, ("new.png", write_mask_png(mask, LABELS)), key="predict-truth")
     assert {metric.value for metric in app.metric} == {"1.000"}
+    assert not [frame for frame in app.dataframe if "Recall" in frame.value]
+    app.session_state[f"more-{predictions.key_of(one, model)}"] = True
+    app.run()
+    assert not app.exception
+    (figures,) = [frame.value for frame in app.dataframe if "Recall" in frame.value]
+    present = [label for class_id, label in enumerate(LABELS.names) if class_id and (mask == class_id).any()]
+    rows = figures[figures["Label"].isin(present)]
+    assert len(rows) == len(present) > 0
+    assert set(rows["Precision"]) | set(rows["Recall"]) | set(rows["Object F1"]) == {"1.000"}
+    assert set(rows["Mean distance"]) == {"0 px"}
+    assert "**Boundary IoU**: IoU of the pixels close to the borders only, within 2 %" in texts(app)
 
 
 @pytest.mark.parametrize("kind", ["labelme", "mask"])

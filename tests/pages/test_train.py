@@ -4,11 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.annotation.labels import LabelSet
+from core.inference.scores import ScoreConfig, Scores
 from core.project.home import create_project, projects_home
 from core.project.project import Project
 from core.training import estimate, supervisor
@@ -197,6 +199,34 @@ def test_a_finished_run_says_its_result_and_both_models(project: Project, page: 
     table = app.dataframe[0].value
     assert table["this run"].tolist() == ["0.830"] * 3
     assert table["model before"].tolist() == ["0.710"] * 3
+
+
+def test_a_finished_run_has_more_figures_of_both_models(project: Project, page: Page) -> None:
+    run = with_model(made_run(project, state="finished", epoch=3), iou=0.83, current=0.71, promoted=True)
+    project.update_settings(pixel_size=0.5, unit="mm")
+    truth = np.zeros((40, 40), np.uint8)
+    truth[5:20, 5:20] = 1
+    comparison = json.loads((run.folder / "comparison.json").read_text())
+    for side, shift in (("new", 2), ("current", 4)):
+        scores = Scores(run.labels, ScoreConfig(pixel_size=0.5, unit="mm"))
+        for number in range(6):
+            scores.add(f"s{number}", truth, np.roll(truth, shift, 1) if number < 3 else np.zeros_like(truth))
+        comparison[side] |= scores.to_json(per_picture=False)
+    (run.folder / "comparison.json").write_text(json.dumps(comparison))
+    app = page(run=run.id)
+    assert any(expander.label == "More figures" for expander in app.expander)
+    new, current = [frame.value for frame in app.dataframe if "Recall" in frame.value]
+    assert new["95 % Hausdorff"].tolist() == ["1 mm", "-"]
+    assert current["95 % Hausdorff"].tolist() == ["2 mm", "-"]
+    assert new["Found, missed, false"].tolist() == ["3, 3, 0", "0, 0, 0"]
+    assert new["IoU"][0].startswith("0.406 (0.")
+    assert "coin: not predicted in 3 pictures" in texts(app)
+    assert "**In brackets**" in texts(app)
+
+
+def test_a_run_of_an_earlier_version_has_no_more_figures(project: Project, page: Page) -> None:
+    run = with_model(made_run(project, state="finished", epoch=3), iou=0.83, current=None, promoted=True)
+    assert not any(expander.label == "More figures" for expander in page(run=run.id).expander)
 
 
 def test_a_worse_model_is_used_only_when_the_person_says_so(project: Project, page: Page) -> None:

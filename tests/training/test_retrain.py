@@ -87,6 +87,16 @@ def test_the_new_model_is_used_if_it_is_not_worse(
     assert scores == [1.0 if backend is GOOD else 0.0 for backend in (old, new)]
     assert f"{scores[0]:.3f}" in comparison.reason
     assert comparison.pictures == 1
+    figures = [result["classes"]["square"] for result in (comparison.current, comparison.new)]
+    assert [label["objects"]["f1"] for label in figures] == scores
+    assert [label["boundary"]["iou"] for label in figures] == scores
+
+
+def test_distances_are_in_the_unit_of_the_project(project: Project, backends: dict[Path, Threshold]) -> None:
+    project.update_settings(pixel_size=0.5, unit="m")
+    comparison = compare_and_promote(project, run_with(project, backends, GOOD))
+    assert comparison.new["measured"]["unit"] == "m"
+    assert comparison.new["classes"]["square"]["boundary"]["hausdorff_95_unit_mean_of_pictures"] == 0
 
 
 def test_a_person_may_use_the_worse_one(project: Project, backends: dict[Path, Threshold]) -> None:
