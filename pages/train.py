@@ -9,37 +9,45 @@ from core.training.run import Run, create_run, list_runs
 from core.training.supervisor import start
 from pages.ui import frame
 from pages.ui.cached import rows_of
+from pages.ui.compare import show_comparison
 from pages.ui.run_view import show_run, state_words
 from pages.ui.training_form import choose_settings, show_estimate, show_set, training_set
 from pages.ui.words import moment, score
 
 _NEW: Final = "New training"
 _RUNS: Final = "Runs"
+_COMPARE: Final = "Compare"
 
 
 def train_page(project: Project) -> None:
     runs = list_runs(project)
     training = next((run for run in runs if run.alive), None)
-    if runs and (training is not None or _show_runs(len(runs))):
+    view = _choose_view(len(runs), training=training is not None) if runs else _NEW
+    if view == _COMPARE:
+        show_comparison(project, runs)
+    elif view == _RUNS:
         show_run(project, _choose_run(project, runs, training))
     else:
         _offer_training(project)
 
 
-def _show_runs(count: int) -> bool:
-    """What to look at: the next training, or those that were. A Run in the address, as after a start, is looked at."""
+def _choose_view(count: int, *, training: bool) -> str:
+    """What to look at: the next training, those that were, or several of them. A Run in the address, as after a start,
+    is looked at. While one trains there is no next."""
+    if training and count < 2:
+        return _RUNS
     in_address = st.query_params.get("run", "")
-    options = [_NEW, _RUNS]
+    options = [*([] if training else [_NEW]), _RUNS, *([_COMPARE] if count > 1 else [])]
     chosen = st.segmented_control(
         "Show",
         options,
-        default=_RUNS if in_address else _NEW,
+        default=_RUNS if in_address or training else _NEW,
         required=True,
         format_func=lambda name: f"{name} ({count})" if name == _RUNS else name,
-        key=f"train-show-{in_address}",
+        key=f"train-show-{in_address}{'-training' if training else ''}",
         label_visibility="collapsed",
     )
-    return chosen == _RUNS
+    return chosen
 
 
 def _offer_training(project: Project) -> None:

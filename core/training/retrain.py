@@ -64,7 +64,7 @@ def compare_and_promote(
             backends.append(load_backend(current))
         except ReadError as error:
             problem = f"The current model cannot be read ({error.message})"
-    scores = _measure(project, run.labels, backends, names, progress)
+    scores = measure_on(project, run.labels, backends, names, progress)
     comparison = _judge(project, run, current if not problem else None, backends, scores)
     if problem:
         comparison = replace(comparison, reason=f"{problem}, so the new one is used.")
@@ -107,14 +107,14 @@ def _validation_names(project: Project, run: Run) -> list[str]:
     return [name for name in run_split(run).val if name in known]
 
 
-def _measure(
+def measure_on(
     project: Project,
     labels: LabelSet,
     backends: Sequence[Backend],
     names: Sequence[str],
     progress: Callable[[int, int], None] | None,
 ) -> list[Scores]:
-    """Scores a Backend, all in the ids of `labels`."""
+    """Scores a Backend over the Samples `names`, all in the ids of `labels`."""
     config = ScoreConfig(pixel_size=project.settings.pixel_size, unit=project.settings.unit)
     scores = [Scores(labels, config) for _ in backends]
     tables = [_ids_in(labels, backend.card.labels) for backend in backends]

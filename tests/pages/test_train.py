@@ -1,6 +1,7 @@
 """The Train page: what will be learned, the start, a running Run, what came of one, and what can be done with it."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,11 @@ from core.annotation.labels import LabelSet
 from core.inference.scores import ScoreConfig, Scores
 from core.project.home import create_project, projects_home
 from core.project.project import Project
-from core.training import estimate, supervisor
+from core.training import compare, estimate, supervisor
 from core.training.config import TrainingConfig
-from core.training.run import Run, create_run, list_runs, stop_requested
+from core.training.run import Run, create_run, list_runs, stop_requested, usable_rows
 from core.training.status import process_of
-from pages.ui import run_view
+from pages.ui import run_view, running_measurement
 from pages.ui.words import duration
 from tests.pages.opening import SHELL, Page, open_page
 from tests.samples import box, picture
@@ -274,3 +275,33 @@ def test_an_earlier_run_can_be_looked_at_renamed_and_deleted(project: Project, p
 )
 def test_durations_are_said_roughly(seconds: float, words: str) -> None:
     assert duration(seconds) == words
+
+
+# -------------------------------------------------------------------------------------------------- several Runs
+
+
+def test_runs_are_compared_in_curves_settings_and_one_table(
+    project: Project, page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_model(made_run(project, name="a", state="finished"), iou=0.5, current=None, promoted=True)
+    with_model(made_run(project, name="b", state="finished"), iou=0.6, current=0.5, promoted=True)
+
+    def measured(project: Project, runs: Sequence[Run], *, progress: object = None) -> None:
+        for run in runs:
+            stamp = compare._stamp(usable_rows(project), run, compare.shared_pictures(usable_rows(project), runs))
+            found = {"mean_iou_foreground": 0.7, "mean_dice": 0.8, "pixel_accuracy": 0.9, "classes": {}}
+            (run.folder / "compared.json").write_text(json.dumps({"stamp": stamp, "metrics": found}))
+
+    monkeypatch.setattr(running_measurement, "measure_runs", measured)
+    app = page()
+    app.segmented_control(key="train-show-").set_value("Compare").run()
+    assert not app.exception
+    assert "Nothing: the settings are the same" in texts(app)
+    app.button(key="measure-runs").click().run()
+    while not app.dataframe:
+        app.run()
+    table = app.dataframe[0].value
+    assert list(table["run"]) == ["b", "a"]
+    assert list(table["mean IoU of the labels"]) == ["0.700", "0.700"]
+    app.multiselect(key="compare-runs").set_value([]).run()
+    assert "Choose two runs" in texts(app)
