@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from core.annotation.labels import IGNORE, LabelSet
 from core.annotation.raster import shape_to_region
@@ -127,6 +127,48 @@ def test_what_was_drawn_without_a_server_is_saved_when_it_is_back(editor: Editor
     (circle,) = on_disk(project).shapes
     assert isinstance(circle, Circle)
     np.testing.assert_allclose(circle.points_xy, [(100, 100), (130, 100)], atol=0.7)
+
+
+def test_a_stroke_whose_answer_was_lost_is_there_once_after_a_reload(editor: EditorOnScreen, project: Project) -> None:
+    page = editor.page
+    requests: list[Route] = []
+
+    def lose(route: Route) -> None:
+        requests.append(route)
+        if len(requests) == 1:
+            route.fetch()  # the server takes the first one
+        route.abort()
+
+    page.route(re.compile("/changes$"), lose)
+    editor.key("r")
+    editor.drag((20, 20), (60, 60))
+    editor.drag((100, 20), (160, 60))
+    page.locator(".maskloop-editor[data-status=offline]").wait_for()
+    page.unroute(re.compile("/changes$"))
+    page.reload()
+    editor.wait_for(shapes=2, version=2)
+    assert [shape["points"] for shape in editor.shapes()] == [
+        [list(place) for place in shape.points_xy] for shape in on_disk(project).shapes
+    ]
+
+
+def test_what_waited_for_the_server_is_kept_although_somebody_else_saved(
+    editor: EditorOnScreen, project: Project
+) -> None:
+    page = editor.page
+    page.route(re.compile("/changes$"), lambda route: route.abort())
+    editor.key("c")
+    editor.drag((150, 100), (180, 100))
+    page.locator(".maskloop-editor[data-status=offline]").wait_for()
+    for side in (50.0, 60.0):
+        theirs = Rectangle(label="house", points_xy=((20.0, 20.0), (side, side)))
+        project.save_annotation("a", Annotation(size=SIZE, shapes=(theirs,)), author="Ann", state="doing")
+    page.unroute(re.compile("/changes$"))
+    page.reload()
+    page.locator(".maskloop-editor[data-status=conflict]").wait_for()
+    page.get_by_role("button", name="Mine", exact=True).click()
+    editor.wait_for(version=3)
+    assert [shape.kind for shape in on_disk(project).shapes] == ["circle"]
 
 
 def test_holes_are_cut_and_filled(editor: EditorOnScreen, project: Project) -> None:
