@@ -171,6 +171,61 @@ def test_what_waited_for_the_server_is_kept_although_somebody_else_saved(
     assert [shape.kind for shape in on_disk(project).shapes] == ["circle"]
 
 
+def test_an_outline_that_is_not_closed_waits_on_its_picture(editor: EditorOnScreen, project: Project) -> None:
+    editor.key("w")
+    for place in ((20, 20), (80, 20), (80, 80)):
+        editor.click(place)
+    editor.key("w")  # again: goes on
+    editor.key("b")  # by mistake
+    editor.key("ArrowRight")
+    editor.wait_for(sample="b", tool="brush")
+    editor.key("ArrowLeft")
+    editor.wait_for(sample="a", tool="polygon")
+    editor.page.reload()
+    editor.wait_for(sample="a", tool="polygon")
+    editor.click((20, 80))
+    editor.key("Enter")
+    editor.wait_for(shapes=1)
+    assert len(on_disk(project).shapes[0].points_xy) == 4
+    editor.page.reload()
+    editor.wait_for(sample="a", shapes=1)
+    assert not editor.ask("e.tool.busy")
+
+
+def test_keys_change_nothing_while_the_pointer_is_down(editor: EditorOnScreen, project: Project) -> None:
+    errors: list[Exception] = []
+    page = editor.page
+    page.on("pageerror", lambda error: errors.append(error))
+
+    def drag_with_keys(*keys: str) -> None:
+        page.mouse.move(*editor.on_screen((100, 100)))
+        page.mouse.down()
+        page.mouse.move(*editor.on_screen((120, 120)), steps=3)
+        for key in keys:
+            editor.key(key)
+        page.mouse.move(*editor.on_screen((140, 120)), steps=3)
+        page.mouse.up()
+
+    editor.key("b")
+    drag_with_keys("e", "Delete", "ArrowRight", "s", "w")
+    editor.wait_for(shapes=1, sample="a", tool="brush")
+    editor.key("v")
+    before = editor.shapes()[0]["area"]
+    drag_with_keys("Control+z", "d")
+    editor.wait_for(shapes=1, version=2)
+    assert editor.shapes()[0]["area"] == before
+
+    editor.key("b")
+    drag_with_keys("Escape")  # gives the stroke up
+    editor.wait_for(shapes=1, version=4)
+    assert editor.shapes()[0]["area"] == before
+    editor.key("Escape")
+    drag_with_keys("Escape")
+    editor.wait_for(version=4)
+    assert editor.ask("e.doc.shapes.length") == 1
+    assert not errors
+
+
 def test_holes_are_cut_and_filled(editor: EditorOnScreen, project: Project) -> None:
     page = editor.page
     editor.page.locator(".picture[data-name=b]").click()
@@ -319,6 +374,12 @@ def test_a_finger_draws_and_two_zoom(browser: Browser, address: str, project: Pr
     finger.spread((100, 100), by=3)
     assert editor.ask("e.view.scale") > 2 * before
     editor.wait_for(shapes=2)  # the two drew nothing
+    assert editor.ask("e.doc.shapes.length") == 2
+    page.get_by_title(re.compile("^Polygon")).tap()
+    for place in ((120, 120), (140, 120)):
+        page.touchscreen.tap(*editor.on_screen(place))
+    finger.spread((130, 110), by=1.2)
+    assert editor.ask("e.tool.points.length") == 2
     context.close()
 
 

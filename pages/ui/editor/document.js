@@ -22,6 +22,7 @@ export class AnnotationDocument extends EventTarget {
     this.status = 'loading'; // loading, saved, saving, offline, conflict, failed, closed
     this.sending = null;
     this.unsure = false; // whether the server has the first change of the queue already
+    this.inHand = false; // while the pointer is down: what it holds must not be taken from under it
     this.blocked = 0; // while the server computes something that changes the list, nothing else may
   }
 
@@ -245,12 +246,14 @@ export class AnnotationDocument extends EventTarget {
 
   /** Whether another tab or person has saved since. Shows it at once when nothing of ours waits. */
   async look() {
-    if (this.closed || this.queue.length || this.conflictWith || this.blocked || this.status === 'loading') return;
+    if (this.conflictWith || this.status === 'loading' || this._occupied) return;
     const answer = await ask(`${this.path}/document`);
-    if (this.closed || this.queue.length || this.blocked || answer.version === this.head.version) return;
+    if (this._occupied || answer.version === this.head.version) return;
     this._take(answer);
     this.dispatchEvent(new CustomEvent('renewed', { detail: answer }));
   }
+
+  get _occupied() { return this.closed || this.inHand || this.queue.length > 0 || this.blocked > 0; }
 
   // ------------------------------------------------------------------------------------------------ local parts
 
