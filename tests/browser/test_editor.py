@@ -340,9 +340,26 @@ def test_the_list_is_searched_and_filtered(editor: EditorOnScreen) -> None:
     page = editor.page
     page.get_by_label("Search names").fill("B")
     expect(page.locator(".row.picture")).to_have_count(1)
+    page.get_by_label("Search names").press("Enter")
+    editor.wait_for(sample="b")
+    editor.key("w")  # a key again, not a letter of the name
+    editor.wait_for(sample="b", tool="polygon")
     page.get_by_label("Search names").fill("")
     page.get_by_label("Which pictures").select_option("doing")
-    expect(page.locator(".row.picture")).to_have_count(2)  # b, and the open one
+    expect(page.locator(".row.picture")).to_have_count(1)
+
+
+def test_a_narrow_window_shows_all_parts_one_below_the_other(editor: EditorOnScreen) -> None:
+    page = editor.page
+    page.set_viewport_size({"width": 900, "height": 900})
+    parts = [".bar", ".stage", ".foot", ".labels", ".side .list", ".actions", ".pictures .list", ".steps"]
+    expect(page.locator(".body")).to_have_css("flex-direction", "column")
+    boxes = [page.locator(f".maskloop-editor {part}").bounding_box() for part in parts]
+    for part, above, below in zip(parts, boxes, boxes[1:], strict=False):
+        assert above is not None
+        assert below is not None
+        assert above["height"] > 20
+        assert above["y"] + above["height"] <= below["y"], part
 
 
 def test_labelme_keys_are_a_choice_and_help_shows_them(editor: EditorOnScreen) -> None:
