@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from core.annotation.labels import IGNORE, LabelSet
 from core.annotation.raster import shape_to_region
@@ -129,6 +129,103 @@ def test_what_was_drawn_without_a_server_is_saved_when_it_is_back(editor: Editor
     np.testing.assert_allclose(circle.points_xy, [(100, 100), (130, 100)], atol=0.7)
 
 
+def test_a_stroke_whose_answer_was_lost_is_there_once_after_a_reload(editor: EditorOnScreen, project: Project) -> None:
+    page = editor.page
+    requests: list[Route] = []
+
+    def lose(route: Route) -> None:
+        requests.append(route)
+        if len(requests) == 1:
+            route.fetch()  # the server takes the first one
+        route.abort()
+
+    page.route(re.compile("/changes$"), lose)
+    editor.key("r")
+    editor.drag((20, 20), (60, 60))
+    editor.drag((100, 20), (160, 60))
+    page.locator(".maskloop-editor[data-status=offline]").wait_for()
+    page.unroute(re.compile("/changes$"))
+    page.reload()
+    editor.wait_for(shapes=2, version=2)
+    assert [shape["points"] for shape in editor.shapes()] == [
+        [list(place) for place in shape.points_xy] for shape in on_disk(project).shapes
+    ]
+
+
+def test_what_waited_for_the_server_is_kept_although_somebody_else_saved(
+    editor: EditorOnScreen, project: Project
+) -> None:
+    page = editor.page
+    page.route(re.compile("/changes$"), lambda route: route.abort())
+    editor.key("c")
+    editor.drag((150, 100), (180, 100))
+    page.locator(".maskloop-editor[data-status=offline]").wait_for()
+    for side in (50.0, 60.0):
+        theirs = Rectangle(label="house", points_xy=((20.0, 20.0), (side, side)))
+        project.save_annotation("a", Annotation(size=SIZE, shapes=(theirs,)), author="Ann", state="doing")
+    page.unroute(re.compile("/changes$"))
+    page.reload()
+    page.locator(".maskloop-editor[data-status=conflict]").wait_for()
+    page.get_by_role("button", name="Mine", exact=True).click()
+    editor.wait_for(version=3)
+    assert [shape.kind for shape in on_disk(project).shapes] == ["circle"]
+
+
+def test_an_outline_that_is_not_closed_waits_on_its_picture(editor: EditorOnScreen, project: Project) -> None:
+    editor.key("w")
+    for place in ((20, 20), (80, 20), (80, 80)):
+        editor.click(place)
+    editor.key("w")  # again: goes on
+    editor.key("b")  # by mistake
+    editor.key("ArrowRight")
+    editor.wait_for(sample="b", tool="brush")
+    editor.key("ArrowLeft")
+    editor.wait_for(sample="a", tool="polygon")
+    editor.page.reload()
+    editor.wait_for(sample="a", tool="polygon")
+    editor.click((20, 80))
+    editor.key("Enter")
+    editor.wait_for(shapes=1)
+    assert len(on_disk(project).shapes[0].points_xy) == 4
+    editor.page.reload()
+    editor.wait_for(sample="a", shapes=1)
+    assert not editor.ask("e.tool.busy")
+
+
+def test_keys_change_nothing_while_the_pointer_is_down(editor: EditorOnScreen, project: Project) -> None:
+    errors: list[Exception] = []
+    page = editor.page
+    page.on("pageerror", lambda error: errors.append(error))
+
+    def drag_with_keys(*keys: str) -> None:
+        page.mouse.move(*editor.on_screen((100, 100)))
+        page.mouse.down()
+        page.mouse.move(*editor.on_screen((120, 120)), steps=3)
+        for key in keys:
+            editor.key(key)
+        page.mouse.move(*editor.on_screen((140, 120)), steps=3)
+        page.mouse.up()
+
+    editor.key("b")
+    drag_with_keys("e", "Delete", "ArrowRight", "s", "w")
+    editor.wait_for(shapes=1, sample="a", tool="brush")
+    editor.key("v")
+    before = editor.shapes()[0]["area"]
+    drag_with_keys("Control+z", "d")
+    editor.wait_for(shapes=1, version=2)
+    assert editor.shapes()[0]["area"] == before
+
+    editor.key("b")
+    drag_with_keys("Escape")  # gives the stroke up
+    editor.wait_for(shapes=1, version=4)
+    assert editor.shapes()[0]["area"] == before
+    editor.key("Escape")
+    drag_with_keys("Escape")
+    editor.wait_for(version=4)
+    assert editor.ask("e.doc.shapes.length") == 1
+    assert not errors
+
+
 def test_holes_are_cut_and_filled(editor: EditorOnScreen, project: Project) -> None:
     page = editor.page
     editor.page.locator(".picture[data-name=b]").click()
@@ -243,9 +340,26 @@ def test_the_list_is_searched_and_filtered(editor: EditorOnScreen) -> None:
     page = editor.page
     page.get_by_label("Search names").fill("B")
     expect(page.locator(".row.picture")).to_have_count(1)
+    page.get_by_label("Search names").press("Enter")
+    editor.wait_for(sample="b")
+    editor.key("w")  # a key again, not a letter of the name
+    editor.wait_for(sample="b", tool="polygon")
     page.get_by_label("Search names").fill("")
     page.get_by_label("Which pictures").select_option("doing")
-    expect(page.locator(".row.picture")).to_have_count(2)  # b, and the open one
+    expect(page.locator(".row.picture")).to_have_count(1)
+
+
+def test_a_narrow_window_shows_all_parts_one_below_the_other(editor: EditorOnScreen) -> None:
+    page = editor.page
+    page.set_viewport_size({"width": 900, "height": 900})
+    parts = [".bar", ".stage", ".foot", ".labels", ".side .list", ".actions", ".pictures .list", ".steps"]
+    expect(page.locator(".body")).to_have_css("flex-direction", "column")
+    boxes = [page.locator(f".maskloop-editor {part}").bounding_box() for part in parts]
+    for part, above, below in zip(parts, boxes, boxes[1:], strict=False):
+        assert above is not None
+        assert below is not None
+        assert above["height"] > 20
+        assert above["y"] + above["height"] <= below["y"], part
 
 
 def test_labelme_keys_are_a_choice_and_help_shows_them(editor: EditorOnScreen) -> None:
@@ -277,6 +391,12 @@ def test_a_finger_draws_and_two_zoom(browser: Browser, address: str, project: Pr
     finger.spread((100, 100), by=3)
     assert editor.ask("e.view.scale") > 2 * before
     editor.wait_for(shapes=2)  # the two drew nothing
+    assert editor.ask("e.doc.shapes.length") == 2
+    page.get_by_title(re.compile("^Polygon")).tap()
+    for place in ((120, 120), (140, 120)):
+        page.touchscreen.tap(*editor.on_screen(place))
+    finger.spread((130, 110), by=1.2)
+    assert editor.ask("e.tool.points.length") == 2
     context.close()
 
 

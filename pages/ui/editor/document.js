@@ -22,6 +22,7 @@ export class AnnotationDocument extends EventTarget {
     this.status = 'loading'; // loading, saved, saving, offline, conflict, failed, closed
     this.sending = null;
     this.unsure = false; // whether the server has the first change of the queue already
+    this.inHand = false; // while the pointer is down: what it holds must not be taken from under it
     this.blocked = 0; // while the server computes something that changes the list, nothing else may
   }
 
@@ -31,8 +32,8 @@ export class AnnotationDocument extends EventTarget {
   async open(signal) {
     this._take(await ask(`${this.path}/document`, null, signal));
     const pending = this._readPending();
-    if (pending.length) this._resume(pending);
-    this._say(this.queue.length ? 'saving' : 'saved');
+    if (pending.length) await this._resume(pending);
+    this._say(this.conflictWith ? 'conflict' : this.queue.length ? 'saving' : 'saved');
     this._send();
     return this;
   }
@@ -53,20 +54,30 @@ export class AnnotationDocument extends EventTarget {
   }
 
   /** Changes that a reload or a dead server cut off. They fit only the version that they were made on. */
-  _resume(pending) {
-    const first = pending[0];
-    if (first.base !== this.head.version && !pending.some((item) => item.base === this.head.version)) {
-      if (first.base === this.head.version - 1) { // the server may have it; it knows by the id
-        this.queue = pending;
-        this.unsure = true;
-        return;
-      }
-      this.queue = pending;
-      this.conflictWith = { version: this.head.version, author: this.head.author, time: this.head.time };
-      return;
-    }
-    for (const item of pending) this._applyEdits(item.body.edits ?? []);
+  async _resume(pending) {
     this.queue = pending;
+    const behind = this.head.version - pending[0].base;
+    if (behind === 0) {
+      for (const item of pending) this._applyEdits(item.body.edits ?? []);
+      this._changed();
+    } else if (behind === 1) {
+      this.unsure = true; // the server may have the first one already: it says so when it is asked again
+    } else {
+      this.conflictWith = { version: this.head.version, author: this.head.author, time: this.head.time };
+      await this._showMine();
+    }
+  }
+
+  /** The shapes as they were drawn here before a reload: the state that the queue began from, and its changes. */
+  async _showMine() {
+    const { base } = this.queue[0];
+    try {
+      const began = base ? await ask(`${this.path}/states/${base}`) : { shapes: [] };
+      this.shapes = began.shapes.map((wire) => fromWire(wire, this.size));
+    } catch {
+      // that state is not to be had: what was drawn is shown on what the server has
+    }
+    for (const item of this.queue) this._applyEdits(item.body.edits ?? []);
     this._changed();
   }
 
@@ -196,6 +207,10 @@ export class AnnotationDocument extends EventTarget {
     }
     if (error.status === 409) {
       this.conflictWith = error.body ?? {};
+      if (this.unsure) {
+        this.unsure = false;
+        await this._showMine();
+      }
       this._say('conflict');
       for (const other of this.queue) other.waiting?.reject(error);
       return;
@@ -231,12 +246,14 @@ export class AnnotationDocument extends EventTarget {
 
   /** Whether another tab or person has saved since. Shows it at once when nothing of ours waits. */
   async look() {
-    if (this.closed || this.queue.length || this.conflictWith || this.blocked || this.status === 'loading') return;
+    if (this.conflictWith || this.status === 'loading' || this._occupied) return;
     const answer = await ask(`${this.path}/document`);
-    if (this.closed || this.queue.length || this.blocked || answer.version === this.head.version) return;
+    if (this._occupied || answer.version === this.head.version) return;
     this._take(answer);
     this.dispatchEvent(new CustomEvent('renewed', { detail: answer }));
   }
+
+  get _occupied() { return this.closed || this.inHand || this.queue.length > 0 || this.blocked > 0; }
 
   // ------------------------------------------------------------------------------------------------ local parts
 

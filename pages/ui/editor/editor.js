@@ -15,8 +15,11 @@ import { View } from './view.js';
 const BLINK = 500; // milliseconds
 const LOOK_AGAIN = 15000; // milliseconds between questions whether somebody else saved
 const NOTHING = new Set();
+// what a key may do while the pointer holds something
+const WHILE_HELD = new Set(['giveUp', 'smaller', 'larger', 'fit', 'actual', 'zoomIn', 'zoomOut', 'mode']);
 const MODES = ['fill', 'outline', 'curtain', 'blink'];
 const KEPT = 'maskloop:editor'; // in the browser's store: habits, nothing that was drawn
+const DRAFT = 'maskloop:draft'; // in the browser's store: an outline whose last point is not set
 const NUDGES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 export class Editor {
@@ -57,7 +60,7 @@ export class Editor {
       ?? this.samples.find((one) => one.name === this.habits.last?.[this.project])
       ?? this.samples.find((one) => one.state === 'todo' || one.state === 'doing') ?? this.samples[0];
     await this.open(wanted.name);
-    this.setTool(this.tools[this.habits.tool] ? this.habits.tool : 'select');
+    if (!this.tool.busy) this.setTool(this.tools[this.habits.tool] ? this.habits.tool : 'select');
   }
 
   async loadProject() {
@@ -76,7 +79,7 @@ export class Editor {
   /** Show another picture; what was drawn on this one is saved first. */
   async open(name) {
     const order = (this.order = (this.order ?? 0) + 1);
-    if (this.tool.busy) this.tool.cancel();
+    this.tool.leave();
     const before = this.doc;
     if (before) {
       await Promise.race([before.settled(), new Promise((resolve) => setTimeout(resolve, 3000))]);
@@ -117,6 +120,8 @@ export class Editor {
     this.redraw();
     this._statusChanged();
     this._rememberAddress();
+    const draft = this.readDraft();
+    if (draft) this.setTool(draft.purpose);
     requestAnimationFrame(() => { this.root.dataset.openedIn = Math.round(performance.now() - this.opened); });
   }
 
@@ -286,8 +291,10 @@ export class Editor {
   }
 
   copy() {
-    this.clipboard = this.chosen().map((i) => toWire(this.doc.shapes[i]));
-    if (this.clipboard.length) this.tell(`${this.clipboard.length} copied. Paste them here or on another picture.`);
+    const wires = this.chosen().map((i) => toWire(this.doc.shapes[i]));
+    if (!wires.length) { this.tell('Choose what to copy first, with V and a click.'); return; }
+    this.clipboard = wires;
+    this.tell(`${wires.length} copied. Paste them here or on another picture.`);
   }
 
   paste(wires = this.clipboard, what = 'Pasted') {
@@ -371,7 +378,8 @@ export class Editor {
   // ------------------------------------------------------------------------------------------------------ looking
 
   setTool(name) {
-    if (this.tool.busy) this.tool.cancel();
+    if (name === this.toolName && this.tool.busy) return;
+    this.tool.leave();
     const drawn = this.justDrawn;
     this.tool = this.tools[name];
     this.toolName = name;
@@ -380,8 +388,29 @@ export class Editor {
       const shape = this.doc?.shapes.find((one) => one.id === drawn);
       if (shape && !shape.mask) this.choose([]);
     }
+    this.tool.enter();
     this.panels.showTool();
     this.touch();
+  }
+
+  get _draftKey() { return `${DRAFT}:${this.project}:${this.sample}`; }
+
+  keepDraft(draft) {
+    try {
+      if (draft) localStorage.setItem(this._draftKey, JSON.stringify(draft));
+      else localStorage.removeItem(this._draftKey);
+    } catch {
+      // the browser's store is full or forbidden: the outline lives as long as the page
+    }
+  }
+
+  readDraft() {
+    try {
+      const draft = JSON.parse(localStorage.getItem(this._draftKey));
+      return draft && this.tools[draft.purpose]?.keep ? draft : null;
+    } catch {
+      return null;
+    }
   }
 
   setBrushWidth(width) {
@@ -586,7 +615,7 @@ export class Editor {
     this.panels.stage.setPointerCapture(event.pointerId);
     this.pointers.set(event.pointerId, this._screen(event));
     if (this.pointers.size === 2) { // two fingers: zoom and move
-      if (this.tool.busy) this.tool.cancel();
+      if (this.tool.busy) this.tool.pinched();
       this.pinch = true;
       return;
     }
@@ -603,6 +632,7 @@ export class Editor {
         this.panels.showSuggestions();
         this.touch();
       } else if (this.mayDraw) {
+        this.doc.inHand = true;
         this.tool.down(this._point(event), event);
       }
     }
@@ -646,6 +676,7 @@ export class Editor {
 
   _up(event) {
     this.pointers.delete(event.pointerId);
+    if (this.doc && !this.pointers.size) this.doc.inHand = false;
     if (this.pinch) {
       this.pinch = this.pointers.size > 0;
       return;
@@ -702,6 +733,7 @@ export class Editor {
     if (id === 'help') { this.panels.toggleHelp(); return; }
     if (id === 'giveUp' && this.panels.closeOverlays()) return;
     if (this.root.dataset.status === 'loading' || !this.doc) return;
+    if (this.doc.inHand && !WHILE_HELD.has(id)) return;
     if (this.tool.command({ id, key })) return;
     if (id in this.tools) { this.setTool(id); return; }
     const looks = {

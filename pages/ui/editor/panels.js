@@ -132,6 +132,12 @@ export class Panels {
     this.searchInput = h('input', {
       type: 'search', placeholder: 'Search names', 'aria-label': 'Search names',
       oninput: () => { this.search = this.searchInput.value.toLowerCase(); this.showPictures(); },
+      onkeydown: (event) => { // the keys are the editor's again
+        if (event.key !== 'Enter') return;
+        const [first] = this.listed();
+        if (first && !this.listed().some((one) => one.name === editor.sample)) editor.open(first.name);
+        this.searchInput.blur();
+      },
     });
     this.filterSelect = h('select', {
       'aria-label': 'Which pictures', onchange: () => { this.filter = this.filterSelect.value; this.showPictures(); },
@@ -433,9 +439,8 @@ export class Panels {
         h('button', { type: 'button', class: 'tool', title: 'Close (Esc)', onclick: () => this.help.close() }, icon('close'))),
       h('div', { class: 'keys' }, groups.map((group) => h('section', {}, h('h3', {}, group),
         KEYS.filter((entry) => entry.group === group).map((entry) => h('div', { class: 'key' },
-          h('span', {}, ((labelme && entry.labelme) || entry.keys).slice(0, entry.id === 'label' ? 9 : 3)
-            .filter((_, i, keys) => entry.id !== 'label' || i === 0 || i === keys.length - 1)
-            .map((key) => h('kbd', {}, readable(key)))),
+          h('span', {}, entry.id === 'label' ? [h('kbd', {}, '1'), 'to', h('kbd', {}, '9')]
+            : ((labelme && entry.labelme) || entry.keys).map((key) => h('kbd', {}, readable(key)))),
           h('span', {}, entry.text)))))),
       h('p', {}, 'Wheel zooms at the pointer. Right or middle button, Alt, or two fingers move the picture.'));
     this.help.showModal();

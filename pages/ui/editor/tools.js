@@ -29,6 +29,11 @@ class Tool {
   /** True when the command is used up here. */
   command() { return false; }
   cancel() {}
+  /** The press was the first of two fingers that zoom. */
+  pinched() { this.cancel(); }
+  /** Another tool or another picture: what is half done waits, where it can. */
+  leave() { if (this.busy) this.cancel(); }
+  enter() {}
   draw() {}
 }
 
@@ -248,7 +253,7 @@ export class OutlineTool extends Tool {
     }
     this.points.push(inside(p, this.doc.size));
     this.free = this.points.length - 1;
-    this.editor.touch();
+    this.keep();
   }
 
   /** Add, subtract and cut need one shape to work on. */
@@ -275,7 +280,7 @@ export class OutlineTool extends Tool {
     this.points.splice(this.free, Infinity, ...drawn);
     const back = distance(p, this.points[0]) <= this.view.reach(2 * GRAB);
     if (this.closed && this.points.length >= this.least && back) this.finish();
-    this.editor.touch();
+    else this.keep();
   }
 
   double() {
@@ -291,7 +296,7 @@ export class OutlineTool extends Tool {
     if (id === 'finish') this.finish();
     else if (id === 'undo' || (id === 'delete')) {
       this.points.pop();
-      this.editor.touch();
+      this.keep();
     } else return false;
     return true;
   }
@@ -304,7 +309,7 @@ export class OutlineTool extends Tool {
     const points = tidy(this.points);
     const { doc, editor } = this;
     this.points = [];
-    editor.touch();
+    this.keep();
     const label = editor.label;
     if (this.purpose === 'polygon' || this.purpose === 'line') {
       const kind = this.purpose === 'polygon' ? 'polygon' : 'linestrip';
@@ -319,7 +324,37 @@ export class OutlineTool extends Tool {
 
   cancel() {
     this.points = [];
-    this.editor.touch();
+    this.dragged = false;
+    this.keep();
+  }
+
+  pinched() {
+    this.points.length = this.free;
+    this.dragged = false;
+    this.keep();
+  }
+
+  /** The points begun so far outlive a reload, another picture and another tool. */
+  keep() {
+    const { doc, editor } = this;
+    const draft = { purpose: this.purpose, points: this.points, label: editor.label, on: editor.chosen(), version: doc.head.version };
+    editor.keepDraft(this.points.length ? draft : null);
+    editor.touch();
+  }
+
+  leave() {
+    this.points = [];
+    this.dragged = false;
+  }
+
+  enter() {
+    const draft = this.doc && this.editor.readDraft();
+    if (draft?.purpose !== this.purpose) return;
+    if (this.purpose === 'polygon' || this.purpose === 'line') this.editor.setLabel(draft.label);
+    else if (draft.version !== this.doc.head.version) return; // the shape that it was for may be another one
+    else this.editor.choose(draft.on.map((i) => this.doc.shapes[i].id));
+    this.points = draft.points;
+    this.editor.tell('The outline that you began here is back. Enter ends it, Esc gives it up.');
   }
 
   draw(context, painter) {
@@ -413,8 +448,11 @@ export class BrushTool extends Tool {
     this.targets = null;
     this.released = false;
     const targets = await this.findTargets();
-    if (this.last === null && !this.released) return; // given up meanwhile
     this.targets = targets;
+    if (this.last === null && !this.released) { // given up meanwhile
+      this.giveUp();
+      return;
+    }
     const path = this.path;
     this.paint(path[0], path[0]);
     for (let i = 1; i < path.length; i++) this.paint(path[i - 1], path[i]);
@@ -473,15 +511,35 @@ export class BrushTool extends Tool {
     for (const shape of this.targets.keys()) shape.mask.settle();
     if (this.fresh) {
       const shape = this.fresh;
-      this.fresh = null;
-      doc.shapes.splice(doc.shapes.indexOf(shape), 1);
+      this.dropFresh();
       if (shape.mask.bounds()) editor.add(`Painted: ${shape.label}`, shape);
     } else {
       const parts = [...this.targets].filter(([, box]) => box && box[2] > 0 && box[3] > 0)
         .map(([shape, box]) => [doc.shapes.indexOf(shape), box]).filter(([at]) => at >= 0);
       if (parts.length) doc.painted(this.erasing ? 'Erased' : `Painted: ${doc.shapes[parts[0][0]].label}`, parts);
+      this.targets = null;
+      return parts.length > 0;
     }
     this.targets = null;
+    return true;
+  }
+
+  dropFresh() {
+    const { shapes } = this.doc;
+    const at = shapes.indexOf(this.fresh);
+    if (at >= 0) shapes.splice(at, 1);
+    this.fresh = null;
+  }
+
+  /** The stroke as if it had not been: a new mask goes, pixels of others are taken back. */
+  giveUp() {
+    if (this.fresh) {
+      this.dropFresh();
+      this.targets = null;
+      this.editor.redraw('shapes');
+    } else if (this.finish()) {
+      this.editor.step('undo');
+    }
   }
 
   command({ id }) {
@@ -492,7 +550,12 @@ export class BrushTool extends Tool {
   }
 
   cancel() {
-    if (this.last === null) this.editor.choose([]); // the next stroke begins a new mask
+    if (this.last === null) {
+      this.editor.choose([]); // the next stroke begins a new mask
+      return;
+    }
+    this.last = null;
+    if (this.targets) this.giveUp(); // else when they are known
   }
 }
 
