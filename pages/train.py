@@ -12,7 +12,7 @@ from pages.ui.cached import rows_of
 from pages.ui.compare import show_comparison
 from pages.ui.run_view import show_run, state_words
 from pages.ui.training_form import choose_settings, show_estimate, show_set, training_set
-from pages.ui.words import moment, score
+from pages.ui.words import moment, score, told_apart
 
 _NEW: Final = "New training"
 _RUNS: Final = "Runs"
@@ -79,11 +79,12 @@ def _choose_run(project: Project, runs: list[Run], training: Run | None) -> Run:
         st.markdown(f"**{frame.escape(wanted.name)}**, {moment(wanted.created)}")
         return wanted
     current = project.current_model()
+    titles = told_apart({run.id: _describe(run, is_current=current == run.best) for run in runs})
     chosen = st.selectbox(
         "Runs, the newest first",
         list(by_id),
         index=list(by_id).index(wanted.id),
-        format_func=lambda run_id: _describe(by_id[run_id], is_current=current == by_id[run_id].best),
+        format_func=titles.__getitem__,
         key=f"run-{wanted.id}-{len(runs)}",
     )
     if chosen != wanted.id:

@@ -1,5 +1,6 @@
 """Runs beside each other: their curves in one chart, what was set otherwise, and one table on the same pictures."""
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from typing import Final
@@ -11,10 +12,10 @@ from core.training.compare import Measured, differences, read_measured
 from core.training.run import Run
 from pages.ui.cached import columns_of
 from pages.ui.charts import Curve, label_text, show_curves
-from pages.ui.frame import escape, shown_errors
+from pages.ui.frame import shown_errors
 from pages.ui.progress import show_failure, show_progress
 from pages.ui.running_measurement import begin_measurement, forget_measurement, measurement_of
-from pages.ui.words import count, duration, moment, score
+from pages.ui.words import count, duration, moment, score, told_apart
 
 _COLORS: Final = ("#7a69dd", "#e69f00", "#009e73", "#d55e00", "#56b4e9", "#cc79a7")  # of lines; not of labels
 _AT_FIRST: Final = 3  # Runs that are chosen when nobody has chosen
@@ -24,11 +25,12 @@ _PATIENCE: Final = 1.0  # seconds that a page waits for a short measurement befo
 def show_comparison(project: Project, runs: Sequence[Run]) -> None:
     """The whole view of the Runs, the newest first."""
     by_id = {run.id: run for run in runs}
+    titles = told_apart({run.id: f"{run.name} · {moment(run.created)}" for run in runs})
     chosen = st.multiselect(
         "Runs to compare",
         list(by_id),
         default=list(by_id)[:_AT_FIRST],
-        format_func=lambda run_id: _title(by_id[run_id]),
+        format_func=titles.__getitem__,
         max_selections=len(_COLORS),
         key="compare-runs",
     )
@@ -36,21 +38,12 @@ def show_comparison(project: Project, runs: Sequence[Run]) -> None:
     if len(compared) < 2:
         st.info("Choose two runs or more.")
         return
-    names = _names(compared)
+    plain = Counter(run.name for run in compared)
+    names = [run.name if plain[run.name] == 1 else titles[run.id] for run in compared]
     _show_curves(compared, names)
     with shown_errors():
         _show_table(project, compared, names)
     _show_differences(compared, names)
-
-
-def _title(run: Run) -> str:
-    return f"{run.name} · {moment(run.created)}"
-
-
-def _names(runs: Sequence[Run]) -> list[str]:
-    """What each Run is called here: its name, with the time where two have the same."""
-    plain = [run.name for run in runs]
-    return [run.name if plain.count(run.name) == 1 else _title(run) for run in runs]
 
 
 def _show_curves(runs: Sequence[Run], names: Sequence[str]) -> None:
@@ -124,7 +117,7 @@ def _show_differences(runs: Sequence[Run], names: Sequence[str]) -> None:
         return
     rows = {"setting": list(found)}
     for i, name in enumerate(names):
-        rows[escape(name)] = [_shown(values[i]) for values in found.values()]
+        rows[name] = [_shown(values[i]) for values in found.values()]
     st.dataframe(rows, hide_index=True, width="stretch")
 
 

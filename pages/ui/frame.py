@@ -9,6 +9,7 @@ from core.errors import UserError
 from core.project.home import last_opened, list_projects, project_folder, remember_opened
 from core.project.project import Project
 from pages.ui import links, session
+from pages.ui.words import told_apart
 
 
 def run(page: Callable[[Project], None], title: str) -> None:
@@ -31,7 +32,7 @@ def heading(title: str, project: Project | None) -> None:
     """The page's title, and the Project that it is about."""
     left, right = st.columns([3, 1.4], vertical_alignment="bottom")
     left.title(title, anchor=False)
-    names = {folder.name: _name(folder.name) for folder in list_projects()}
+    names = told_apart({folder.name: _name(folder.name) for folder in list_projects()})
     if project is None or len(names) < 2:
         return
     current = project.folder.name

@@ -11,7 +11,7 @@ from core.project.home import REPOSITORY
 from core.project.project import Project
 from core.training.run import list_runs
 from pages.ui.links import link
-from pages.ui.words import moment, score
+from pages.ui.words import moment, score, told_apart
 
 _KEPT: Final = REPOSITORY / "models"
 
@@ -41,7 +41,7 @@ def choose_model(project: Project) -> Model | None:
         "Model",
         ids,
         index=ids.index(wanted) if wanted in ids else 0,
-        format_func={model.id: model.title for model in models}.__getitem__,
+        format_func=told_apart({model.id: model.title for model in models}).__getitem__,
         key=f"model-{project.folder.name}-{wanted}-{len(ids)}",
     )
     if chosen != wanted and "model" in st.query_params:

@@ -1,5 +1,7 @@
 """Figures as people say them."""
 
+from collections import Counter
+from collections.abc import Mapping
 from datetime import datetime
 
 
@@ -43,3 +45,12 @@ def listed(names: list[str], most: int = 5) -> str:
     """ "a, b and 3 more"."""
     shown = ", ".join(names[:most])
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+
+
+def told_apart(names: Mapping[str, str]) -> dict[str, str]:
+    """Things by their keys, with what they are called; those of one name with their keys behind it.
+
+    Of options that look alike a Streamlit box gives back the first, whichever was chosen.
+    """
+    counts = Counter(names.values())
+    return {key: name if counts[name] == 1 else f"{name} ({key})" for key, name in names.items()}

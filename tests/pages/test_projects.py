@@ -75,3 +75,16 @@ def test_an_import_from_a_folder_ends_with_a_report(tmp_path: Path) -> None:
 def test_a_link_to_a_project_that_is_gone_says_so() -> None:
     app = open_page("projects", project="gone")
     assert "There is no project" in app.error[0].value
+
+
+def test_of_two_projects_of_one_name_the_open_one_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MASKLOOP_HOME", str(tmp_path))
+    (tmp_path / ".samples-made").touch()
+    for folder in ("first", "second"):
+        Project.create(tmp_path / folder, name="Twins", labels=LabelSet.of(["a"])).add_image(
+            picture(1), filename="a.png"
+        )
+    app = open_page("dataset", project="second")
+    app.text_input(key="data-search").set_value("a").run()
+    assert "second" in app.query_params["project"]
+    assert app.selectbox[0].value == "second"
