@@ -102,6 +102,8 @@ def _save(intake: Intake, item: PictureAnnotation, picture: SourceFile | None, d
         sample = known
     if not item.annotation.shapes and any(note.kind in ("error", "unmatched") for note in item.notes):
         return sample  # nothing of it could be read, which does not mean that there is nothing: the picture waits
+    if item.name == item.picture and intake.project.annotation_path(sample).exists():
+        return sample  # no file says what is in the picture; that replaces nothing
     annotation, notes = fit_annotation(item.annotation, intake.project.image_info(sample), name=item.picture)
     intake.notes += about(item.picture, notes)
     intake.learn_labels(annotation.label_names)

@@ -433,6 +433,16 @@ def test_label_rows_without_a_size_replace_nothing(project: Project, monkeypatch
     assert project.annotation_version("a") == 1
 
 
+def test_a_picture_without_a_label_file_keeps_what_is_drawn_on_it(project: Project) -> None:
+    project.add_image(picture(1), filename="a.png")
+    project.save_annotation("a", box(), author="me")
+    files = {"images/a.png": picture(1), "images/b.png": picture(2), "images/c.png": picture(3)}
+    rows = {"labels/b.txt": b"0 0 0 .5 0 .5 .5", "data.yaml": b"names: [coin]"}
+    report = import_source(project, uploads(**files, **rows))
+    assert (report.pictures, report.annotations) == (2, 2)  # c is background
+    assert project.annotation_version("a") == 1
+
+
 def test_a_picture_without_anything_drawn_is_done(project: Project) -> None:
     import_source(
         project,
