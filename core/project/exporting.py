@@ -191,6 +191,9 @@ class _Export:
                 missed += int(np.count_nonzero(truth))
                 continue
             again = annotation_to_mask(drawn, self._project.settings.labels)
+            if again.shape != truth.shape:  # drawn for a picture of another size
+                missed += int(np.count_nonzero(truth))
+                continue
             same = truth == again
             hits += int(np.count_nonzero(same & (truth != 0)))
             missed += int(np.count_nonzero(~same & (truth != 0)) + np.count_nonzero(~same & (again != 0)))

@@ -179,3 +179,14 @@ def test_names_that_differ_in_case_or_in_composed_letters_only(
         masks = {sample.image.read_bytes(): again.read_mask(sample.name) for sample in again.samples()}
         for sample in made.samples():
             np.testing.assert_array_equal(masks[sample.image.read_bytes()], made.read_mask(sample.name))
+
+
+@pytest.mark.parametrize("format", WRITTEN)
+def test_a_drawing_for_another_size_counts_as_missed(tmp_path: Path, format: str) -> None:
+    made = Project.create(tmp_path / "p", name="P", labels=LabelSet.of(["car"]))
+    for place, name in enumerate(("a", "b")):
+        made.add_image(picture(place, SIZE), filename=f"{name}.png")
+        size = ImageSize(SIZE.height + place, SIZE.width)
+        drawn = Rectangle(label="car", points_xy=((1, 2), (15, 20)))
+        made.save_annotation(name, Annotation(size=size, shapes=(drawn,)), author="me")
+    assert export_labels(made, format, tmp_path / "out.zip").pixel_iou == 0.5
