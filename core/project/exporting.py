@@ -161,7 +161,7 @@ class _Export:
             if annotation is None:
                 raise ReadError(f"The annotation of {sample.name} is gone.", hint="Export again.")
             self.shapes += len(annotation.shapes)
-            read = partial(sample.image.read_bytes)
+            read = partial(_read, sample)
             item = ExportItem(sample.name, sample.image.name, annotation, self._parts.get(sample.name), read)
             path = self._format.picture_path(item)
             if with_pictures:
@@ -220,6 +220,15 @@ class _Export:
         self._done += 1
         total = 2 * len(self.samples)
         self._progress(min(self._done, total), total, name)
+
+
+def _read(sample: Sample) -> bytes:
+    try:
+        return sample.image.read_bytes()
+    except OSError as error:  # no fault of the disk that the export goes to
+        raise ReadError(
+            f"{sample.image.name} cannot be read: {error.strerror or error}.", hint="Is it gone?"
+        ) from error
 
 
 def _file_name(sample: Sample) -> str:

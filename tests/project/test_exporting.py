@@ -190,3 +190,12 @@ def test_a_drawing_for_another_size_counts_as_missed(tmp_path: Path, format: str
         drawn = Rectangle(label="car", points_xy=((1, 2), (15, 20)))
         made.save_annotation(name, Annotation(size=size, shapes=(drawn,)), author="me")
     assert export_labels(made, format, tmp_path / "out.zip").pixel_iou == 0.5
+
+
+def test_a_picture_that_is_gone_is_not_called_a_full_disk(project: Project, tmp_path: Path) -> None:
+    def remove(done: int, total: int, name: str) -> None:
+        project.sample(name).image.unlink()
+
+    with pytest.raises(ReadError, match=r"deep\.tif cannot be read"):
+        export_labels(project, "coco", tmp_path / "out.zip", progress=remove)
+    assert not (tmp_path / "out.zip").exists()
