@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from core.annotation.labels import LabelSet, parse_color, parse_labels_txt
 from core.errors import ConfigError, ReadError
+from core.formats.label_text import clean_label
 
 FILE_NAMES: Final = ("classes.csv", "classes.json", "class_dict.csv", "labels.txt", "class_names.txt")  # best first
 _INDEX: Final = ("index", "id", "value", "class_id")
@@ -71,7 +72,7 @@ def _table(rows: Iterable[Mapping[str, Any]]) -> ClassTable:
     names: dict[int, str] = {}
     colors: dict[int, str] = {}
     for row in rows:
-        name = next((str(row[key]).strip() for key in _NAME if row.get(key)), "")
+        name = next((clean_label(str(row[key])) for key in _NAME if row.get(key)), "")
         if not name:
             raise ValueError("a row has no name")
         index = next((row[key] for key in _INDEX if row.get(key) not in (None, "")), None)

@@ -112,6 +112,10 @@ class _Atlas:
         self.source = source
         self.pictures = {file.name: file for file in source.pictures()}
         self.size_of = size_of
+        self._by_name: dict[str, list[SourceFile]] = {}  # by name and by stem, in small letters
+        for file in self.pictures.values():
+            for key in dict.fromkeys((file.base.casefold(), file.stem.casefold())):
+                self._by_name.setdefault(key, []).append(file)
         self.collection: Callable[[SourceFile], Collection] = lru_cache(maxsize=4)(
             lambda file: read_collection(file.read(), file.name)
         )
@@ -123,11 +127,14 @@ class _Atlas:
 
     def named(self, stem: str) -> str | None:
         """The only picture of a stem (or whole name), in any folder."""
-        wanted = stem.casefold()
-        for key in (lambda file: file.base, lambda file: file.stem):
-            found = [name for name, file in self.pictures.items() if key(file).casefold() == wanted]
+        candidates = self._by_name.get(stem.casefold(), [])
+        keys: tuple[Callable[[SourceFile], str], ...] = (lambda file: file.base, lambda file: file.stem)
+        for key in keys:
+            found = [file for file in candidates if key(file).casefold() == stem.casefold()]
+            if len(found) > 1:  # A.png may lie beside a.png
+                found = [file for file in found if key(file) == stem]
             if len(found) == 1:
-                return found[0]
+                return found[0].name
         return None
 
     def _read_geo(self, picture: str) -> GeoReference | None:

@@ -89,6 +89,7 @@ def pair_masks(source: Source, images: Source | None = None) -> MaskPairs:
 def _pair(images: list[SourceFile], masks: list[SourceFile], left_out: Iterable[SourceFile]) -> MaskPairs:
     pairs: list[MaskPair] = []
     keys: list[tuple[Callable[[SourceFile], Hashable], str]] = [
+        (lambda file: (_place(file), file.stem), ""),  # A.png may lie beside a.png
         (_place, ""),
         (lambda file: file.stem.casefold(), ""),
         (_bare_stem, "the names differ by an ending only"),

@@ -232,6 +232,8 @@ def _picture_of(file: SourceFile, places: Mapping[str, list[str]]) -> str | None
     beside = f"{file.folder}/{file.stem}".lstrip("/")
     for key in (_image_place(file), beside, f"*/{file.stem}"):
         found = places.get(key.casefold(), [])
+        if len(found) > 1:  # A.png may lie beside a.png
+            found = [name for name in found if PurePosixPath(name).stem == file.stem]
         if len(found) == 1:
             return found[0]
     return None

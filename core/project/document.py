@@ -87,7 +87,8 @@ OPEN: Final = KeptDocuments[Document](limit=400_000_000)
 
 def open_document(place: Place) -> Document:
     """The document as its files are now. Raises ReadError when the annotation file is damaged, WriteError."""
-    kept = OPEN.get(place.annotation, place.signature)
+    signature = place.signature  # of before the reading: what another program writes meanwhile is read the next time
+    kept = OPEN.get(place.annotation, signature)
     if kept is not None:
         return kept if kept.place == place else replace(kept, place=place)  # its picture has another suffix now
     data = _read(place.annotation)
@@ -103,7 +104,7 @@ def open_document(place: Place) -> Document:
     )
     if log.last is not None:
         document = _matched(document, log.last, data)
-    OPEN.put(place.annotation, place.signature, document)
+    OPEN.put(place.annotation, signature, document)
     return document
 
 

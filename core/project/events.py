@@ -52,7 +52,10 @@ class Event:
     def line(self, steps: Iterable[Step]) -> bytes:
         head = {key: item for key, item in vars(self).items() if item is not None and item is not False}
         text = json.dumps(head, ensure_ascii=False, separators=(",", ":"))
-        return text.encode()[:-1] + _STEPS + b",".join(step.to_json() for step in steps) + b"]}\n"
+        # half of a letter pair, which files of other programs may hold, has no UTF-8
+        return (
+            text.encode("utf-8", errors="replace")[:-1] + _STEPS + b",".join(step.to_json() for step in steps) + b"]}\n"
+        )
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Self:
@@ -117,7 +120,7 @@ class Log:
         except OSError as error:
             raise ReadError(f"{self.path.name} cannot be read ({error.strerror}).", hint="Try again.") from error
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise MisfitError(f"A line of {self.path.name} is damaged ({error!r}).") from error
+            raise MisfitError(f"A line of {self.path.name} is damaged ({error}).") from error
 
     def with_entry(self, entry: Entry) -> "Log":
         """This Log with one entry more, and what can be undone after it."""

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+import unicodedata
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -22,7 +23,7 @@ from core.formats.source import SourceFile, open_source
 from core.images import ImageInfo
 from core.project.import_report import ImportReport, about
 from core.project.project import Project
-from core.project.sample import stamp_of
+from core.project.sample import Sample, stamp_of
 from core.project.split import read_split
 
 Progress = Callable[[int, int, str], None]
@@ -144,8 +145,11 @@ class _Export:
         wanted = [s for s in project.samples() if part is None or self._parts.get(s.name) == part]
         self.samples = [s for s in wanted if stamp_of(project.read_annotation(s.name)).state == "done"]
         self.unfinished = len(wanted) - len(self.samples)
-        self._by_file = {s.image.name.casefold(): s for s in self.samples}
-        self._by_stem = {s.image.stem.casefold(): s for s in self.samples}
+        self._by_name: dict[str, Sample] = {}  # A.png may lie beside a.png, so as written counts before folded
+        for fold in (_composed, _folded):
+            for name_of in (_file_name, _stem):
+                for sample in self.samples:
+                    self._by_name.setdefault(fold(name_of(sample)), sample)
         self.shapes = 0
         self._elsewhere: list[SourceFile] = []
         self._done = 0
@@ -157,13 +161,13 @@ class _Export:
             if annotation is None:
                 raise ReadError(f"The annotation of {sample.name} is gone.", hint="Export again.")
             self.shapes += len(annotation.shapes)
-            read = partial(sample.image.read_bytes)
+            read = partial(_read, sample)
             item = ExportItem(sample.name, sample.image.name, annotation, self._parts.get(sample.name), read)
             path = self._format.picture_path(item)
             if with_pictures:
                 archive.add(path, read())
             else:
-                self._elsewhere.append(SourceFile(path, sample.image.stat().st_size, read))
+                self._elsewhere.append(SourceFile(_composed(path), sample.image.stat().st_size, read))
             yield item
 
     def compared(self, archive: Path) -> float:
@@ -187,6 +191,9 @@ class _Export:
                 missed += int(np.count_nonzero(truth))
                 continue
             again = annotation_to_mask(drawn, self._project.settings.labels)
+            if again.shape != truth.shape:  # drawn for a picture of another size
+                missed += int(np.count_nonzero(truth))
+                continue
             same = truth == again
             hits += int(np.count_nonzero(same & (truth != 0)))
             missed += int(np.count_nonzero(~same & (truth != 0)) + np.count_nonzero(~same & (again != 0)))
@@ -199,9 +206,11 @@ class _Export:
             raise ReadError(f"The annotation of {name} is gone.", hint="Export again.")
         return annotation_to_mask(annotation, self._project.settings.labels)
 
-    def _sample_of(self, picture: str) -> Any:
-        base = PurePosixPath(picture).name.casefold()
-        return self._by_file.get(base) or self._by_stem.get(PurePosixPath(base).stem) or self._by_stem.get(base)
+    def _sample_of(self, picture: str) -> Sample | None:
+        base = PurePosixPath(picture).name
+        names = (base, PurePosixPath(base).stem)
+        found = (self._by_name.get(fold(name)) for fold in (_composed, _folded) for name in names)
+        return next((sample for sample in found if sample is not None), None)
 
     def _size_of(self, picture: str) -> ImageInfo | None:
         sample = self._sample_of(picture)
@@ -211,3 +220,28 @@ class _Export:
         self._done += 1
         total = 2 * len(self.samples)
         self._progress(min(self._done, total), total, name)
+
+
+def _read(sample: Sample) -> bytes:
+    try:
+        return sample.image.read_bytes()
+    except OSError as error:  # no fault of the disk that the export goes to
+        raise ReadError(
+            f"{sample.image.name} cannot be read: {error.strerror or error}.", hint="Is it gone?"
+        ) from error
+
+
+def _file_name(sample: Sample) -> str:
+    return sample.image.name
+
+
+def _stem(sample: Sample) -> str:
+    return sample.image.stem
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)  # as archives are read; some disks take letters apart
+
+
+def _folded(name: str) -> str:
+    return _composed(name).casefold()

@@ -8,26 +8,38 @@ from core.files import safe_name
 from core.formats import FORMATS
 from core.formats.dataset import PictureAnnotation, SizeOf
 from core.formats.labelme import fit_annotation
-from core.formats.source import Source, SourceFile
+from core.formats.source import PICTURE_SUFFIXES, Source, SourceFile
 from core.images import ImageInfo, probe_image
 from core.project.import_pictures import Intake
 from core.project.import_report import about
 from core.project.picture_finder import PictureFinder, wanted_pictures
+from core.project.project import Project
 from core.project.split import Part, adopt_parts
 
 
-def size_reader(finder: PictureFinder) -> SizeOf:
-    """What the header of a picture says, by the name that a format has for it."""
+def size_reader(finder: PictureFinder, project: Project) -> SizeOf:
+    """What the header of a picture says, by the name that a format has for it; of one that came in before, too."""
 
     @lru_cache(maxsize=4096)
     def size_of(name: str) -> ImageInfo | None:
         found, _ = finder.find(name, beside="")
         try:
-            return probe_image(found.read(), name=found.base) if found else None
+            if found is None:
+                sample = sample_named(project, name)
+                return project.image_info(sample) if sample else None
+            return probe_image(found.read(), name=found.base)
         except UserError:
             return None  # said when the picture itself comes in
 
     return size_of
+
+
+def sample_named(project: Project, picture: str) -> str | None:
+    """The Sample that a format means by the name of a picture, which may lack the suffix."""
+    path = PurePosixPath(picture)
+    bare = path.stem if path.suffix.lower() in PICTURE_SUFFIXES else path.name
+    # where a.jpg and a.png lie in the folder, the Sample of a.png has its whole name
+    return next((name for name in (path.name, safe_name(bare)) if bare and project.has_sample(name)), None)
 
 
 def import_dataset(intake: Intake, source: Source, images: Source | None, format: str) -> None:
@@ -36,7 +48,7 @@ def import_dataset(intake: Intake, source: Source, images: Source | None, format
     assert read is not None
     pictures, _ = wanted_pictures(format, source, images)
     finder = PictureFinder(pictures)
-    reading = read(source, size_reader(finder))
+    reading = read(source, size_reader(finder, intake.project))
     intake.total = len(pictures)
     intake.notes += about(source.title, reading.notes)
     parts: dict[str, Part] = {}
@@ -78,8 +90,8 @@ def _save(intake: Intake, item: PictureAnnotation, picture: SourceFile | None, d
         if len(samples) > 1:
             intake.note("assumed", item.name, f"its picture is a stack; the annotation was put on {sample}")
     else:
-        sample = safe_name(PurePosixPath(item.picture).stem)
-        if not intake.project.has_sample(sample):
+        known = sample_named(intake.project, item.picture)
+        if known is None:
             intake.note(
                 "unmatched",
                 item.picture,
@@ -87,6 +99,11 @@ def _save(intake: Intake, item: PictureAnnotation, picture: SourceFile | None, d
                 "# annotated pictures are not there",
             )
             return None
+        sample = known
+    if not item.annotation.shapes and any(note.kind in ("error", "unmatched") for note in item.notes):
+        return sample  # nothing of it could be read, which does not mean that there is nothing: the picture waits
+    if item.name == item.picture and intake.project.annotation_path(sample).exists():
+        return sample  # no file says what is in the picture; that replaces nothing
     annotation, notes = fit_annotation(item.annotation, intake.project.image_info(sample), name=item.picture)
     intake.notes += about(item.picture, notes)
     intake.learn_labels(annotation.label_names)

@@ -49,7 +49,7 @@ class ImportReport:
             told.append(f"{'New label' if one else 'New labels'}: {_listed(self.labels_added, 12)}.")
         for kind in _ORDER:
             told += _grouped(note for note in self.notes if note.kind == kind)
-        return told
+        return list(map(_writable, told))
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -57,13 +57,20 @@ class ImportReport:
             "annotations": self.annotations,
             "labels_added": list(self.labels_added),
             "sentences": self.sentences(),
-            "notes": [{"kind": note.kind, "name": note.name, "text": note.text} for note in self.notes],
+            "notes": [
+                {"kind": note.kind, "name": _writable(note.name), "text": _writable(note.text)} for note in self.notes
+            ],
         }
 
 
 def about(name: str, notes: Iterable[Note]) -> list[ImportNote]:
     """What a reader said about the file `name`."""
     return [ImportNote(note.kind, name, note.text, note.many) for note in notes]
+
+
+def _writable(text: str) -> str:
+    """`text` with a question mark for half of a letter pair, which no terminal and no page can show."""
+    return text.encode("utf-8", errors="replace").decode()
 
 
 def _grouped(notes: Iterable[ImportNote]) -> list[str]:

@@ -6,13 +6,12 @@ from typing import Final
 
 from core.annotation.labels import parse_labels_txt
 from core.errors import ConfigError, ReadError, UserError
-from core.files import safe_name
 from core.formats import FORMATS, detect
 from core.formats.class_table import FILE_NAMES
 from core.formats.labelme import LabelmeFile, NotLabelmeError, fit_to_picture, read_labelme
 from core.formats.mask_folder import pair_masks
 from core.formats.source import Source, SourceFile
-from core.project.import_dataset import import_dataset
+from core.project.import_dataset import import_dataset, sample_named
 from core.project.import_masks import import_masks
 from core.project.import_pictures import Intake, Progress, read_groups
 from core.project.import_report import ImportNote, ImportReport, about
@@ -139,9 +138,9 @@ def _sample_for(intake: Intake, file: LabelmeFile, finder: PictureFinder) -> str
         if len(samples) > 1:
             intake.note("assumed", file.name, f"its picture is a stack; the annotation was put on {samples[0]}")
         return samples[0]
-    for stem in dict.fromkeys((PurePosixPath(file.image_path).stem, PurePosixPath(file.name).stem)):
-        if stem and intake.project.has_sample(safe_name(stem)):
-            return safe_name(stem)
+    for name in (file.image_path, PurePosixPath(file.name).stem):
+        if (known := sample_named(intake.project, name)) is not None:
+            return known
     if file.image_data:
         name = PurePosixPath(file.image_path).name or PurePosixPath(file.name).stem
         sample = intake.add_bytes(file.image_data, name)[0]

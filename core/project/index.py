@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from os import scandir
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from core.annotation.checks import findings_of
 from core.annotation.labels import IGNORE
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from core.project.project import Project
 
 SCHEMA: Final = 5
+Result = TypeVar("Result")
 _CREATE: Final = """
     CREATE TABLE IF NOT EXISTS sample (
         name TEXT PRIMARY KEY, stamp TEXT NOT NULL, image TEXT NOT NULL, digest TEXT NOT NULL, row TEXT NOT NULL
@@ -79,30 +80,35 @@ class Index:
 
         names: look at these Samples only.  progress(done, total) is called now and then.
         """
+        return self._rebuilt_if_damaged(lambda: self._refresh(names, progress))
+
+    def _refresh(self, names: set[str] | None, progress: Callable[[int, int], None] | None) -> int:
         stamps = self._stamps()
+        made: list[tuple[str, str, str, str, str]] = []
         with self._open() as db:
             known = dict(db.execute("SELECT name, stamp FROM sample"))
-            if names is None:
-                gone = [(name,) for name in known.keys() - stamps.keys()]
+            if names is None and (gone := [(name,) for name in known.keys() - stamps.keys()]):
                 db.executemany("DELETE FROM sample WHERE name = ?", gone)
+                db.commit()
             wanted = stamps.keys() if names is None else stamps.keys() & names
             stale = sorted((name for name in wanted if known.get(name) != stamps[name][1]), key=natural_key)
             for done, name in enumerate(stale, start=1):
                 sample, stamp = stamps[name]
                 row = self._make_row(sample, stamp, _row_of(db, name))
-                db.execute(
-                    "INSERT OR REPLACE INTO sample VALUES (?, ?, ?, ?, ?)",
-                    (name, stamp, row.image, row.digest, _dump(row)),
-                )
-                if done % 50 == 0:
+                made.append((name, stamp, row.image, row.digest, _dump(row)))
+                if len(made) == 50 or done == len(stale):  # others write, too: none shall wait while a row is made
+                    db.executemany("INSERT OR REPLACE INTO sample VALUES (?, ?, ?, ?, ?)", made)
                     db.commit()
+                    made.clear()
                 if progress is not None:
                     progress(done, len(stale))
-            db.commit()
         return len(stale)
 
     def rows(self) -> list[SampleRow]:
         """All rows in natural order of names, as of the last refresh."""
+        return self._rebuilt_if_damaged(self._rows)
+
+    def _rows(self) -> list[SampleRow]:
         with self._open() as db:
             found = [
                 _load(name, stamp, text) for name, stamp, text in db.execute("SELECT name, stamp, row FROM sample")
@@ -112,9 +118,12 @@ class Index:
     def stale_count(self) -> int:
         """How many rows a refresh would make anew."""
         stamps = self._stamps()
-        with self._open() as db:
-            known = dict(db.execute("SELECT name, stamp FROM sample"))
+        known = self._rebuilt_if_damaged(self._known)
         return sum(known.get(name) != stamp for name, (_, stamp) in stamps.items())
+
+    def _known(self) -> dict[str, str]:
+        with self._open() as db:
+            return dict(db.execute("SELECT name, stamp FROM sample"))
 
     # ---------------------------------------------------------------------------------------------------- making
 
@@ -171,6 +180,16 @@ class Index:
         )
 
     # -------------------------------------------------------------------------------------------------- database
+
+    def _rebuilt_if_damaged(self, work: Callable[[], Result]) -> Result:
+        """What `work` gives; where the table turns out to be damaged, it begins anew."""
+        try:
+            return work()
+        except sqlite3.OperationalError:
+            raise  # locked, or a full disk
+        except sqlite3.DatabaseError:
+            self._path.unlink(missing_ok=True)
+            return work()
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:

@@ -13,11 +13,13 @@ class PictureFinder:
     """Finds pictures among files by the names that annotations have for them."""
 
     def __init__(self, pictures: Iterable[SourceFile]) -> None:
+        self._exact: dict[str, SourceFile] = {}
         self._by_name: dict[str, SourceFile] = {}
         self._by_base: dict[str, list[SourceFile]] = {}
         self._by_path_stem: dict[str, list[SourceFile]] = {}
         self._by_stem: dict[str, list[SourceFile]] = {}
         for picture in pictures:
+            self._exact.setdefault(picture.name, picture)  # on some disks A.png is not a.png
             self._by_name.setdefault(_folded(picture.name), picture)
             self._by_base.setdefault(_folded(picture.base), []).append(picture)
             self._by_path_stem.setdefault(_folded(posixpath.splitext(picture.name)[0]), []).append(picture)
@@ -33,7 +35,8 @@ class PictureFinder:
         folder = beside.rpartition("/")[0]
         base = PurePosixPath(path).name
         for name in (posixpath.join(folder, path), path, posixpath.join(folder, base)):
-            found = self._by_name.get(_folded(posixpath.normpath(name))) if path else None
+            name = posixpath.normpath(name)
+            found = self._exact.get(name) or self._by_name.get(_folded(name)) if path else None
             if found:
                 return found, ""
         for candidates in (
@@ -41,6 +44,8 @@ class PictureFinder:
             self._by_path_stem.get(_folded(posixpath.normpath(posixpath.join(folder, path))), []) if path else [],
             self._by_stem.get(_folded(base), []) if base else [],
         ):
+            if len(candidates) > 1:  # those that differ by more than capital letters
+                candidates = [picture for picture in candidates if base in (picture.base, picture.stem)]
             if len(candidates) == 1:
                 return candidates[0], ""
         own = self._by_path_stem.get(_folded(posixpath.splitext(beside)[0]), [])

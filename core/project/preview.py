@@ -84,7 +84,7 @@ def preview_source(
         return ImportPreview(found, len(pictures), 0, problems=_sentences("", told))
     headers = _Headers()
     finder = PictureFinder([*pictures, *left_out])
-    reading = read(source, size_reader(finder))
+    reading = read(source, size_reader(finder, project))
     notes = about("", told) + about(source.title, reading.notes) + left_out_notes(left_out)
     shapes: Counter[str] = Counter()
     examples: list[Example] = []

@@ -14,7 +14,7 @@ from core.annotation.shapes import Annotation
 from core.errors import ConfigError, ReadError, UserError
 from core.files import locked, natural_key, read_json, safe_name, unused_name, write_bytes, write_json
 from core.formats.labelme import read_labelme
-from core.images import MAX_PIXELS, RGB, ImageInfo, IntensityRule, probe_image, read_image
+from core.images import IMAGE_SUFFIXES, MAX_PIXELS, RGB, ImageInfo, IntensityRule, probe_image, read_image
 from core.project.document import Origins, Place
 from core.project.index import Index
 from core.project.sample import STATES, Origin, Sample, SampleState, samples_in, stamp_of
@@ -153,7 +153,11 @@ class Project:
             if digest in digests:
                 return AddedImage(digests[digest], existed=True, renamed=False)
             stem, suffix = safe_name(Path(filename).stem), _suffix_of(data, filename)
-            name = unused_name(stem, self._bulk.taken if self._bulk else {name.casefold() for name in self._by_name()})
+            taken = self._bulk.taken if self._bulk else {name.casefold() for name in self._by_name()}
+            name = unused_name(stem, taken)
+            while self._bulk and self._is_on_disk(name):  # of another process that imports into this Project as well
+                taken.add(name.casefold())
+                name = unused_name(stem, taken)
             image = self.images / (name + suffix)
             write_bytes(image, data, durable=self._bulk is None)
             groups = {name: group or stem} if group is not None or name != stem else {}
@@ -339,6 +343,9 @@ class Project:
         Index(self).refresh(names=bulk.changed)
         bulk.groups.clear()
         bulk.changed.clear()
+
+    def _is_on_disk(self, name: str) -> bool:
+        return any((self.images / (name + suffix)).exists() for suffix in IMAGE_SUFFIXES)
 
     def _digests(self) -> dict[str, str]:
         index = Index(self)

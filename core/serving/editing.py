@@ -51,7 +51,7 @@ def _project(request: Request) -> Response:
 
 def _add_label(request: Request, body: Body) -> Response:
     project = project_of(request)
-    project.add_labels([_text(body, "name").strip()])
+    project.add_labels([plain(_text(body, "name")).strip()])
     return _json({"labels": _labels(project)})
 
 

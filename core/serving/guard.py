@@ -48,7 +48,7 @@ class Guard:
         if _name(host) not in self._hosts:
             return f"The host {host!r} is not served here. List it in MASKLOOP_HOSTS to allow it."
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        if origin is not None and _host_of(origin) != host.lower():
             return f"Requests from {origin!r} are not accepted."
         return None
 
@@ -61,6 +61,14 @@ def _name(host: str) -> str:
     """Host without its port, in small letters."""
     name, colon, port = host.rpartition(":")
     return (name if colon and port.isdecimal() else host).lower()
+
+
+def _host_of(origin: str) -> str:
+    """Host and port of an Origin in small letters; empty where it is of no form."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
 
 
 async def _forbid(send: Send, message: str) -> None:

@@ -39,8 +39,9 @@ def export_of(project: Project) -> RunningExport | None:
 
 def begin_export(project: Project, wish: Wish) -> RunningExport:
     """Begin to write it. While another one of this Project goes on, that is returned and nothing begins."""
-    parts = (project.folder.name, wish.format, *filter(None, [wish.part]))
-    target = exports_folder(project) / f"{safe_name('-'.join(parts))}.zip"
+    # with its ending it must be a safe name itself, or it cannot be fetched
+    parts = (safe_name(project.folder.name, limit=70), wish.format, *filter(None, [wish.part]))
+    target = exports_folder(project) / f"{'-'.join(parts)}.zip"
     return _exports.begin(project, RunningExport(wish, target), _export)
 
 

@@ -242,3 +242,7 @@ def test_blended_pixels_between_known_colours_are_not_labelled() -> None:
 def test_jpeg_colours_are_refused() -> None:
     with pytest.raises(ReadError, match="JPEG has blurred the colours"):
         detect_coding([raw(0, RED, coloured=True, lossy=True)], TWO)
+
+
+def test_a_class_name_with_half_a_letter_pair_can_be_kept() -> None:
+    assert read_class_table(b'{"1": "a\\ud800"}', name="classes.json").names == {1: "a"}

@@ -13,7 +13,7 @@ import pytest
 
 from core.annotation.shapes import Polygon, Shape
 from core.errors import ReadError, WriteError
-from core.formats.labelme import read_labelme
+from core.formats.labelme import LabelmeFile, read_labelme
 from core.project import journal
 from core.project.document import OPEN
 from core.project.earlier import state_at, states
@@ -214,6 +214,34 @@ def test_a_change_from_outside_makes_a_stroke_stale(sample: Project) -> None:
     outside(sample, line(7))
     with pytest.raises(journal.StaleSaveError, match="changed by another program"):
         journal.change(sample, "a", [Replace(0, 0, (line(2),))], base_version=1, author="Ann", what="x")
+
+
+def test_what_another_program_writes_while_the_file_is_read_is_not_overlooked(
+    sample: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw(sample, 2)
+    OPEN.clear()
+    theirs = file_of(sample).read_bytes().replace(b"coin", b"stamp")
+
+    def while_read(data: bytes, *, name: str) -> LabelmeFile:
+        file_of(sample).write_bytes(theirs)
+        return read_labelme(data, name=name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("core.project.document.read_labelme", while_read)
+        open_sample(sample, "a")
+    draw(sample, 5)
+    assert [shape.label for shape in shown(sample)] == ["coin", "stamp"]
+
+
+def test_half_a_letter_pair_of_another_program_hinders_no_stroke(sample: Project) -> None:
+    draw(sample, 2)
+    value = json.loads(file_of(sample).read_bytes()) | {"note\ud800": "\udfff"}
+    file_of(sample).write_bytes(json.dumps(value).encode())
+    version = draw(sample, 5)
+    OPEN.clear()
+    assert open_sample(sample, "a").version == version
+    assert len(shown(sample)) == 2
 
 
 def test_what_we_do_not_read_stays_in_the_history(sample: Project) -> None:

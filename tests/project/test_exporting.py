@@ -180,3 +180,52 @@ def test_pictures_whose_names_look_like_something_else_come_back(tmp_path: Path,
     assert (came.pictures, came.annotations) == (len(ODD_NAMES), len(ODD_NAMES)), came.sentences()
     for sample in project.samples():
         np.testing.assert_array_equal(project.read_mask(sample.name), other.read_mask(sample.name))
+
+
+@pytest.mark.parametrize("with_pictures", [True, False])
+@pytest.mark.parametrize("format", WRITTEN)
+def test_names_that_differ_in_case_or_in_composed_letters_only(
+    tmp_path: Path, format: str, with_pictures: bool
+) -> None:
+    made = Project.create(tmp_path / "p", name="P", labels=LabelSet.of(["car"]))
+    for seed, name in enumerate(("A.png", "a.png", "x\u0308.png", "c.d.png", "c.jpg")):
+        suffix = "JPEG" if name.endswith("jpg") else "PNG"
+        data = io.BytesIO()
+        Image.open(io.BytesIO(picture(seed, ImageSize(30 + seed, 50)))).save(data, suffix)
+        (made.images / name).write_bytes(data.getvalue())
+    if len(list(made.images.iterdir())) < 5:
+        pytest.skip("this disk does not tell A from a")
+    for place, sample in enumerate(made.samples()):
+        drawn = Rectangle(label="car", points_xy=((1 + 3 * place, 2), (15 + place, 20)))
+        annotation = Annotation(size=made.image_info(sample.name).size, shapes=(drawn,))
+        made.save_annotation(sample.name, annotation, author="me")
+
+    report = export_labels(made, format, tmp_path / "out.zip", with_pictures=with_pictures)
+
+    assert report.pixel_iou == 1
+    if with_pictures:
+        again = Project.create(tmp_path / "again", name="P", labels=LabelSet.of(["car"]))
+        import_source(again, open_source(tmp_path / "out.zip"))
+        masks = {sample.image.read_bytes(): again.read_mask(sample.name) for sample in again.samples()}
+        for sample in made.samples():
+            np.testing.assert_array_equal(masks[sample.image.read_bytes()], made.read_mask(sample.name))
+
+
+@pytest.mark.parametrize("format", WRITTEN)
+def test_a_drawing_for_another_size_counts_as_missed(tmp_path: Path, format: str) -> None:
+    made = Project.create(tmp_path / "p", name="P", labels=LabelSet.of(["car"]))
+    for place, name in enumerate(("a", "b")):
+        made.add_image(picture(place, SIZE), filename=f"{name}.png")
+        size = ImageSize(SIZE.height + place, SIZE.width)
+        drawn = Rectangle(label="car", points_xy=((1, 2), (15, 20)))
+        made.save_annotation(name, Annotation(size=size, shapes=(drawn,)), author="me")
+    assert export_labels(made, format, tmp_path / "out.zip").pixel_iou == 0.5
+
+
+def test_a_picture_that_is_gone_is_not_called_a_full_disk(project: Project, tmp_path: Path) -> None:
+    def remove(done: int, total: int, name: str) -> None:
+        project.sample(name).image.unlink()
+
+    with pytest.raises(ReadError, match=r"deep\.tif cannot be read"):
+        export_labels(project, "coco", tmp_path / "out.zip", progress=remove)
+    assert not (tmp_path / "out.zip").exists()

@@ -40,3 +40,9 @@ def test_json_holds_the_sentences_and_each_note() -> None:
     value = ImportReport(1, 0, (ImportNote("error", "b", "something failed"),)).to_json()
     assert value["notes"] == [{"kind": "error", "name": "b", "text": "something failed"}]
     assert value["sentences"][1] == "Something failed (b)."
+
+
+def test_half_a_letter_pair_in_a_name_can_be_shown() -> None:
+    report = ImportReport(1, 1, (ImportNote("assumed", "a\ud800.json", "it names b\udfff.png"),))
+    assert report.sentences()[1] == "It names b?.png (a?.json)."
+    str(report.to_json()).encode()

@@ -398,6 +398,51 @@ def test_masks_without_any_picture_are_one_sentence(project: Project) -> None:
         import_source(project, uploads(images_S_a__png=picture(1), masks_S_b__png=mask(1)), format="masks")
 
 
+def test_labels_without_pictures_find_those_of_the_project(project: Project) -> None:
+    for name in ("a.png", "a.b.png"):
+        project.add_image(picture(name == "a.png"), filename=name)
+    rows = {
+        "labels/a.txt": b"0 0 0 .5 0 .5 .5\n",
+        "labels/a.b.txt": b"0 0 0 1 0 1 1\n",
+        "data.yaml": b"names: [coin]\n",
+    }
+    report = import_source(project, uploads(**rows))
+    assert report.annotations == 2
+    widths = {name: project.read_annotation(name).shapes[0].points_xy[1][0] for name in names(project)}  # type: ignore[union-attr]
+    assert widths["a.b"] > 1.9 * widths["a"]
+
+
+def test_labels_that_cannot_be_read_replace_none_and_their_picture_waits(project: Project) -> None:
+    project.add_image(picture(1), filename="a.png")
+    project.save_annotation("a", box(), author="me")
+    cut = b"\x89PNG\r\n\x1a\n and no more"
+    files = {"SegmentationClass/a.png": cut, "SegmentationClass/b.png": cut, "JPEGImages/b.png": picture(2)}
+    report = import_source(project, uploads(**files), format="voc")
+    assert kinds(report) == ["error", "error"]
+    assert (report.pictures, report.annotations) == (1, 0)
+    assert project.read_annotation("b") is None
+    assert project.annotation_version("a") == 1
+
+
+def test_label_rows_without_a_size_replace_nothing(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.add_image(picture(1), filename="a.png")
+    project.save_annotation("a", box(), author="me")
+    monkeypatch.setattr("core.formats.yolo._LARGEST_FILE", 5)
+    report = import_source(project, uploads(**{"labels/a.txt": b"0 0 0 .5 0 .5 .5", "data.yaml": b"names: [coin]"}))
+    assert kinds(report) == ["error"]
+    assert project.annotation_version("a") == 1
+
+
+def test_a_picture_without_a_label_file_keeps_what_is_drawn_on_it(project: Project) -> None:
+    project.add_image(picture(1), filename="a.png")
+    project.save_annotation("a", box(), author="me")
+    files = {"images/a.png": picture(1), "images/b.png": picture(2), "images/c.png": picture(3)}
+    rows = {"labels/b.txt": b"0 0 0 .5 0 .5 .5", "data.yaml": b"names: [coin]"}
+    report = import_source(project, uploads(**files, **rows))
+    assert (report.pictures, report.annotations) == (2, 2)  # c is background
+    assert project.annotation_version("a") == 1
+
+
 def test_a_picture_without_anything_drawn_is_done(project: Project) -> None:
     import_source(
         project,

@@ -1,6 +1,8 @@
 """The index is a cache: right after each change, rebuilt when it is gone or damaged."""
 
 import math
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -56,6 +58,24 @@ def test_a_lost_or_damaged_index_is_rebuilt(filled: Project, damage: bytes) -> N
         path.write_bytes(damage)
     Index(filled).refresh()
     assert Index(filled).rows() == before
+
+
+def test_an_index_damaged_inside_is_rebuilt(filled: Project) -> None:
+    path = filled.folder / "index.sqlite"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:4096] + b"\xff" * (len(whole) - 4096))
+    assert Index(filled).refresh() == 3
+    assert [row.name for row in Index(filled).rows()] == ["0", "1", "2"]
+
+
+def test_others_may_write_while_rows_are_made(filled: Project) -> None:
+    filled.add_labels(["cup"])  # all rows are stale
+
+    def while_made(done: int, total: int) -> None:
+        with closing(sqlite3.connect(filled.folder / "index.sqlite", timeout=0)) as db:
+            db.execute("UPDATE sample SET digest = digest")
+
+    assert Index(filled).refresh(progress=while_made) == 3
 
 
 def test_a_new_label_changes_what_is_known(filled: Project) -> None:

@@ -213,3 +213,12 @@ def test_a_bulk_of_pictures_is_in_the_index_afterwards(project: Project) -> None
 def test_labels_keep_their_colours_when_others_join() -> None:
     labels = LabelSet.of(["a", "b"])
     assert labels.with_names(["c", "a"]).labels[:3] == labels.labels
+
+
+def test_two_imports_at_once_lose_no_picture(project: Project) -> None:
+    other = Project.open(project.folder)  # as another process has it
+    with project.bulk(), other.bulk():
+        first = project.add_image(picture(1), filename="a.png")
+        second = other.add_image(picture(2), filename="a.png")
+    assert (first.sample, second.sample) == ("a", "a-2")
+    assert [sample.image.read_bytes() for sample in project.samples()] == [picture(1), picture(2)]

@@ -87,6 +87,7 @@ def test_a_label_joins(project: Project) -> None:
     assert post(f"{PROJECT}/labels", name="cup").json["labels"] == found
     refused = post(f"{PROJECT}/labels", name=" ")
     assert (refused.code, list(refused.json)) == (422, ["message", "hint"])
+    assert post(f"{PROJECT}/labels", name="half \ud800").json["labels"][2]["name"] == "half ?"
 
 
 def test_a_document_is_drawn_undone_and_drawn_again(project: Project) -> None:

@@ -14,7 +14,7 @@ from tests.serving.asgi import ask, open_websocket
 HOST = "127.0.0.1:8501"
 OWN = [HOST, "localhost:8501", "localhost", "LOCALHOST:1", "[::1]:8501", "[::1]"]
 FOREIGN = ["evil.example", "evil.example:8501", "127.0.0.1.evil.example", "localhost.evil.example:8501", "", HOST + "x"]
-FOREIGN_ORIGINS = ["http://evil.example", "https://evil.example:8501", "http://127.0.0.1:9999", "null", ""]
+FOREIGN_ORIGINS = ["http://evil.example", "https://evil.example:8501", "http://127.0.0.1:9999", "null", "", "http://["]
 
 
 async def _page(_: Request) -> PlainTextResponse:
