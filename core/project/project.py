@@ -288,22 +288,35 @@ class Project:
 
     def rename_label(self, old: str, new: str, *, author: str) -> int:
         """Rename a label here and in each Annotation that uses it; returns how many pictures changed."""
-        labels = tuple(Label(new, x.color) if x.name == old else x for x in self.settings.labels.labels)
-        changed = 0
+        changed, lock = 0, self.folder / ".lock"
         with self.bulk():
-            self.update_settings(labels=LabelSet(labels))
+            with locked(lock):
+                settings = _read_settings(self.folder)
+                labels = tuple(Label(new, x.color) if x.name == old else x for x in settings.labels.labels)
+                self._write_settings(replace(settings, labels=LabelSet(labels)))
             for sample in self.samples():
-                annotation = self.read_annotation(sample.name)
-                if annotation is None or old not in annotation.label_names:
-                    continue
-                shapes = tuple(
-                    replace(shape, label=new) if shape.label == old else shape for shape in annotation.shapes
-                )
-                state = stamp_of(annotation).state
-                renamed, what = replace(annotation, shapes=shapes), f"Label {old} renamed to {new}"
-                self.save_annotation(sample.name, renamed, author=author, state=state, what=what)
-                changed += 1
+                with locked(lock):  # from reading to writing: a stroke in between would be gone
+                    found = self._rename_in(sample.name, old, new, author)
+                if found:
+                    self._changed(sample.name)
+                    changed += 1
         return changed
+
+    def _rename_in(self, name: str, old: str, new: str, author: str) -> bool:
+        """Rename a label in one Annotation, with the lock held; False when it is not there."""
+        annotation = self.read_annotation(name)
+        if annotation is None or old not in annotation.label_names:
+            return False
+        shapes = tuple(replace(shape, label=new) if shape.label == old else shape for shape in annotation.shapes)
+        save_whole(
+            self.place(name),
+            replace(annotation, shapes=shapes),
+            Origins(author, f"Label {old} renamed to {new}", "person"),
+            state=stamp_of(annotation).state,
+            base_version=None,
+            durable=self._bulk is None,
+        )
+        return True
 
     def current_model(self) -> Path | None:
         """The folder of the Checkpoint in use, None before the first training."""

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 from core.annotation.labels import LabelSet
+from core.annotation.shapes import Annotation
 from core.errors import ConfigError, ReadError, StaleSaveError, WriteError
 from core.images import ImageSize
 from core.project import journal
 from core.project.earlier import kept, read_kept, states
+from core.project.edits import Replace
 from core.project.index import Index
 from core.project.project import Project
 from core.project.split import read_split
@@ -222,3 +224,37 @@ def test_two_imports_at_once_lose_no_picture(project: Project) -> None:
         second = other.add_image(picture(2), filename="a.png")
     assert (first.sample, second.sample) == ("a", "a-2")
     assert [sample.image.read_bytes() for sample in project.samples()] == [picture(1), picture(2)]
+
+
+def test_a_stroke_that_comes_while_a_label_is_renamed_stays_or_is_refused(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.add_image(picture(1), filename="a.png")
+    old = project.settings.labels.names[1]
+    project.save_annotation("a", box(old), author="Ann")
+    other, refused = Project.open(project.folder), threading.Event()
+
+    def draw() -> None:
+        try:
+            edit = Replace(1, 0, box("late", left=9).shapes)
+            journal.change(other, "a", [edit], base_version=1, author="Ben", what="Drew")
+        except StaleSaveError:
+            refused.set()
+
+    stroke = threading.Thread(target=draw)
+    read = Project.read_annotation
+
+    def slow(project: Project, name: str) -> Annotation | None:
+        found = read(project, name)
+        if stroke.ident is None:
+            stroke.start()
+            stroke.join(0.3)  # it waits for the lock; were there none, it would be over by now
+        return found
+
+    monkeypatch.setattr(Project, "read_annotation", slow)
+    project.rename_label(old, "new", author="Ann")
+    stroke.join(30)
+    annotation = read(project, "a")
+    assert annotation is not None
+    assert refused.is_set() or "late" in annotation.label_names
+    assert "new" in annotation.label_names
