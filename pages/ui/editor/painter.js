@@ -6,6 +6,7 @@ import { cachedBox } from './shapes.js';
 export const IGNORE = '__ignore__';
 const HANDLE = 4; // CSS pixels, half a side
 const CROWDED = 9; // CSS pixels between points, on average, under which they are not shown
+const EDGED_TILES = 4; // of 256 x 256 pixels: a mask of no more always shows its edge
 
 /**
  * How shapes are looked at.
@@ -68,7 +69,9 @@ export class Painter {
         shape.mask.draw(context, color, seen, view);
         context.globalAlpha = 1;
       }
-      if (!filled || selected || view.scale >= 4 * view.ratio) {
+      // two objects that touch would look like one; a large mask of many pieces takes too long at low zoom
+      const edged = shape.mask.tiles.size <= EDGED_TILES || view.scale >= 4 * view.ratio;
+      if (!filled || selected || edged) {
         this._stroke(context, color, selected, dashed, () => shape.mask.drawEdges(context, seen));
       }
       return;
