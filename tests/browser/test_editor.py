@@ -271,6 +271,16 @@ def test_labels_order_and_deletion(editor: EditorOnScreen, project: Project) -> 
     assert [shape.label for shape in on_disk(project).shapes] == ["house"]
 
 
+def test_tool_and_label_in_hand_outlive_a_reload(editor: EditorOnScreen, project: Project) -> None:
+    editor.key("r")
+    editor.key("2")
+    editor.page.reload()
+    editor.wait_saved()
+    editor.drag((20, 20), (60, 60))
+    editor.wait_for(shapes=1)
+    assert [(shape.kind, shape.label) for shape in on_disk(project).shapes] == [("rectangle", "tree")]
+
+
 def test_done_and_next_goes_through_the_pictures(editor: EditorOnScreen, project: Project) -> None:
     editor.key("s")
     editor.wait_for(sample="b")

@@ -70,6 +70,7 @@ export class Editor {
     this.preset = project.preset;
     this.hasModel = project.has_model;
     this.samples = project.samples;
+    this.label ||= this.habits.labels?.[this.project] ?? '';
     if (!this.labels.some((label) => label.name === this.label) && this.label !== IGNORE) {
       this.label = this.labels[0]?.name ?? '';
     }
@@ -249,6 +250,7 @@ export class Editor {
 
   setLabel(name) {
     this.label = name;
+    this.keep({ labels: { ...this.habits.labels, [this.project]: name } });
     const at = this.toolName === 'select' ? this.chosen() : [];
     const others = at.filter((i) => this.doc.shapes[i].label !== name);
     if (others.length) {
