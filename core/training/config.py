@@ -13,6 +13,7 @@ from core.networks.card import NetworkConfig
 
 AUGMENTATION_NAMES: Final = ("satellite", "medical", "cell", "industrial", "general", "none")
 SCHEDULES: Final = ("cosine", "poly", "constant")
+LOSS_NAMES: Final = ("cross_entropy", "dice", "lovasz", "focal", "tversky", "ohem", "boundary")
 DEVICES: Final = ("auto", "cpu", "cuda")
 
 # What else changes when another network is chosen by name alone.
@@ -42,9 +43,18 @@ class TrainingConfig:
     weight_decay: float = 1e-2
     warm_up: float = 0.05  # share of all Steps in which the learning rate rises from 0
     schedule: Literal["cosine", "poly", "constant"] = "cosine"
-    cross_entropy: float = 0.5  # weights of the three losses
+    cross_entropy: float = 0.5  # weights of the losses, see losses.py
     dice: float = 0.3
     lovasz: float = 0.2
+    focal: float = 0.0
+    tversky: float = 0.0
+    ohem: float = 0.0
+    boundary: float = 0.0
+    focal_gamma: float = 2.0
+    tversky_alpha: float = 0.3  # what a false alarm weighs, and what a miss
+    tversky_beta: float = 0.7
+    ohem_share: float = 0.25  # of the pixels, the hardest
+    boundary_width: int = 2  # pixels from a border
     foreground_share: float = 0.33  # of the Tiles of a batch: centred on a drawn pixel
     ema_decay: float = 0.98  # of the running mean of the weights; 0 turns it off
     gradient_clip: float = 5.0  # norm; 0 turns it off
@@ -85,7 +95,7 @@ class TrainingConfig:
             value = getattr(self, name)
             if value is not None and not low <= value <= high:  # a NaN is in no range
                 raise ConfigError(f"{name} is {value:g}; it must lie between {low:g} and {high:g}.")
-        if self.cross_entropy + self.dice + self.lovasz <= 0:
+        if sum(getattr(self, name) for name in LOSS_NAMES) <= 0:
             raise ConfigError("All loss weights are 0, so nothing would be learned.", hint="Give one of them a weight.")
 
     @property
@@ -146,6 +156,15 @@ _RANGES: Final[tuple[tuple[str, float, float], ...]] = (
     ("cross_entropy", 0, 1000),
     ("dice", 0, 1000),
     ("lovasz", 0, 1000),
+    ("focal", 0, 1000),
+    ("tversky", 0, 1000),
+    ("ohem", 0, 1000),
+    ("boundary", 0, 1000),
+    ("focal_gamma", 0, 10),
+    ("tversky_alpha", 0.001, 1),
+    ("tversky_beta", 0.001, 1),
+    ("ohem_share", 0.001, 1),
+    ("boundary_width", 1, 50),
     ("foreground_share", 0, 1),
     ("ema_decay", 0, 0.99999),
     ("gradient_clip", 0, 1e6),

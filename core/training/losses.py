@@ -4,17 +4,20 @@ B: pictures, C: classes, H, W: pixels, N: pixels that count. Each is finite and 
 wholly unlabelled or of one class.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
+import cv2
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from core.annotation.labels import IGNORE_ID
 from core.training.config import TrainingConfig
 
-Loss = Callable[[Tensor, Tensor], Tensor]
+Loss = Callable[..., Tensor]
 
 _LOVASZ_PIXELS: Final = (
     65_536  # more are thinned out evenly: sorting half a million takes longer than the network's head
@@ -66,6 +69,77 @@ def lovasz_softmax_loss(logits: Tensor, target: Tensor) -> Tensor:
     return (errors * _jaccard_steps(truth.gather(1, order))).sum(dim=1).mean()
 
 
+def focal_loss(logits: Tensor, target: Tensor, *, gamma: float = 2.0) -> Tensor:
+    """Cross entropy in which sure pixels count little (Lin et al. 2017): the mean of -(1 - p)^gamma log p.
+
+    logits: (B, C, H, W), before softmax.  target: (B, H, W) int64 class ids.  gamma: 0 is cross entropy. Without the
+    paper's weights of classes.
+    """
+    pixels = _cross_entropies(logits, target)
+    unsure = -torch.expm1(-pixels)  # 1 - p: exact where p is nearly 1
+    # the power has no gradient at 0 for gamma below 1
+    return (unsure.clamp_min(1e-6) ** gamma * pixels).sum() / max(len(pixels), 1) + logits.flatten()[0] * 0
+
+
+def tversky_loss(logits: Tensor, target: Tensor, *, alpha: float = 0.3, beta: float = 0.7) -> Tensor:
+    """One minus the mean soft Tversky index (Salehi et al. 2017) over the labels present in the batch.
+
+    logits: (B, C, H, W), before softmax.  target: (B, H, W) int64 class ids.  alpha, beta: what a false alarm and a
+    miss weigh; both 0.5 is Dice. Misses weigh more by default: rare things are found. Background is left out: its
+    misses are the labels' false alarms, so that with it the two weights would cancel. 0 without any label.
+    """
+    valid = target != IGNORE_ID
+    truth = _one_hot(target, valid, logits.shape[1])  # (B, C, H, W)
+    guess = logits.softmax(dim=1) * valid.unsqueeze(1)
+    overlap, pixels, guessed = ((guess * truth).sum((0, 2, 3)), truth.sum((0, 2, 3)), guess.sum((0, 2, 3)))
+    scores = overlap / (overlap + alpha * (guessed - overlap) + beta * (pixels - overlap)).clamp_min(1e-6)
+    present = pixels > 0
+    present[0] = False
+    return 1 - (scores * present).sum() / present.sum() if bool(present.any()) else logits.flatten()[0] * 0
+
+
+def ohem_loss(logits: Tensor, target: Tensor, *, share: float = 0.25) -> Tensor:
+    """Cross entropy over the hardest pixels only (online hard example mining, Shrivastava et al. 2016).
+
+    logits: (B, C, H, W), before softmax.  target: (B, H, W) int64 class ids.  share: the part of the pixels that count
+    which is kept, at least one.
+    """
+    pixels = _cross_entropies(logits, target)
+    if len(pixels) == 0:
+        return logits.flatten()[0] * 0
+    return pixels.topk(max(1, round(share * len(pixels))), sorted=False).values.mean()
+
+
+def boundary_loss(logits: Tensor, target: Tensor, *, width: int = 2) -> Tensor:
+    """Cross entropy over the pixels within `width` of a border between classes: the edges that Canny's detector (1986)
+    finds in the truth of each class. 0 where there is no border.
+
+    logits: (B, C, H, W), before softmax.  target: (B, H, W) int64 class ids.
+    """
+    near = torch.from_numpy(_near_borders(target.cpu().numpy(), width)).to(target.device)
+    return cross_entropy_loss(logits, torch.where(near, target, IGNORE_ID)) + logits.flatten()[0] * 0
+
+
+def _near_borders(target: NDArray[np.int64], width: int) -> NDArray[np.bool_]:
+    """(B, H, W) whether a pixel lies near a border; one along what is not labelled is none."""
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * width + 1, 2 * width + 1))
+    near = np.zeros(target.shape, bool)
+    for i, ids in enumerate(target):
+        edges = np.zeros(ids.shape, np.uint8)
+        for class_id in np.unique(ids)[1:]:  # the borders of all but one are the borders of all
+            if class_id != IGNORE_ID:
+                edges |= cv2.Canny((ids == class_id).astype(np.uint8) * 255, 100, 200)
+        hidden = cv2.dilate((ids == IGNORE_ID).astype(np.uint8), np.ones((3, 3), np.uint8))
+        near[i] = cv2.dilate(edges * (hidden == 0), kernel) > 0
+    return near
+
+
+def _cross_entropies(logits: Tensor, target: Tensor) -> Tensor:
+    """(N,) -log(probability of the true class) of the pixels that count."""
+    each = functional.cross_entropy(logits, target, ignore_index=IGNORE_ID, reduction="none")
+    return each[target != IGNORE_ID]
+
+
 def _jaccard_steps(truth: Tensor) -> Tensor:
     """How much 1 - IoU grows with each further wrong pixel. truth: (classes, N), the largest error first."""
     pixels = truth.sum(dim=1, keepdim=True)
@@ -79,6 +153,16 @@ LOSSES: Final[dict[str, Loss]] = {
     "cross_entropy": cross_entropy_loss,
     "dice": soft_dice_loss,
     "lovasz": lovasz_softmax_loss,
+    "focal": focal_loss,
+    "tversky": tversky_loss,
+    "ohem": ohem_loss,
+    "boundary": boundary_loss,
+}
+_SETTINGS: Final[Mapping[str, Mapping[str, str]]] = {  # of a loss: its own name -> that in the Config
+    "focal": {"gamma": "focal_gamma"},
+    "tversky": {"alpha": "tversky_alpha", "beta": "tversky_beta"},
+    "ohem": {"share": "ohem_share"},
+    "boundary": {"width": "boundary_width"},
 }
 
 
@@ -93,7 +177,8 @@ def weighted_loss(logits: Tensor, target: Tensor, config: TrainingConfig) -> Ten
         for name, loss in LOSSES.items():
             weight = getattr(config, name)
             if weight:
-                total = total + weight * loss(logits, target)
+                settings = {key: getattr(config, field) for key, field in _SETTINGS.get(name, {}).items()}
+                total = total + weight * loss(logits, target, **settings)
         return total
 
 

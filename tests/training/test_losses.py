@@ -2,12 +2,24 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from core.training.config import TrainingConfig
-from core.training.losses import LOSSES, Loss, lovasz_softmax_loss, soft_dice_loss, weighted_loss
+from core.training.losses import (
+    LOSSES,
+    Loss,
+    boundary_loss,
+    cross_entropy_loss,
+    focal_loss,
+    lovasz_softmax_loss,
+    ohem_loss,
+    soft_dice_loss,
+    tversky_loss,
+    weighted_loss,
+)
 
 SIDE = 8
 
@@ -103,3 +115,60 @@ def test_the_weighted_sum_is_float32_even_of_half_precision_logits() -> None:
     expected = sum(getattr(config, name) * loss(logits.float(), target).item() for name, loss in LOSSES.items())
     assert total.dtype == torch.float32
     assert total.item() == pytest.approx(expected)
+
+
+def test_focal_without_gamma_is_cross_entropy() -> None:
+    torch.manual_seed(0)
+    logits, target = torch.randn(2, 3, SIDE, SIDE), halves(1, 2).repeat(2, 1, 1)
+    assert focal_loss(logits, target, gamma=0).item() == pytest.approx(cross_entropy_loss(logits, target).item())
+
+
+def test_focal_is_the_formula_of_the_paper() -> None:
+    logits = torch.tensor([[2.0, -1.0], [0.5, 0.25]]).T.reshape(1, 2, 1, 2)  # two pixels, class 0 and class 1
+    target = torch.tensor([[[0, 1]]])
+    p = np.array([1 / (1 + np.exp(-3.0)), 1 / (1 + np.exp(0.25))])
+    assert focal_loss(logits, target, gamma=3).item() == pytest.approx(
+        float((-((1 - p) ** 3) * np.log(p)).mean()), rel=1e-5
+    )
+
+
+def test_tversky_of_equal_weights_is_dice_of_the_labels() -> None:
+    torch.manual_seed(0)
+    logits, target = torch.randn(1, 2, SIDE, SIDE), halves(0, 1)
+    guess, truth = logits.softmax(dim=1)[:, 1], target == 1
+    dice = 2 * float(guess[truth].sum()) / float(guess.sum() + truth.sum())
+    assert tversky_loss(logits, target, alpha=0.5, beta=0.5).item() == pytest.approx(1 - dice, rel=1e-5)
+
+
+def test_tversky_counts_misses_more_than_false_alarms() -> None:
+    target = halves(0, 1)
+    missing, alarming = target.clone(), target.clone()
+    missing[..., SIDE // 2] = 0
+    alarming[..., SIDE // 2 - 1] = 1
+    missed, alarmed = (tversky_loss(sure_of(guess, 2, 50.0), target).item() for guess in (missing, alarming))
+    assert missed == pytest.approx(1 - 24 / (24 + 0.7 * 8), rel=1e-4)
+    assert alarmed == pytest.approx(1 - 32 / (32 + 0.3 * 8), rel=1e-4)
+
+
+def test_ohem_of_all_pixels_is_cross_entropy_and_of_few_the_hardest() -> None:
+    torch.manual_seed(0)
+    logits, target = torch.randn(1, 2, SIDE, SIDE), halves(0, 1)
+    each = torch.nn.functional.cross_entropy(logits, target, reduction="none").flatten()
+    assert ohem_loss(logits, target, share=1).item() == pytest.approx(each.mean().item(), rel=1e-5)
+    assert ohem_loss(logits, target, share=0.125).item() == pytest.approx(
+        each.sort().values[-8:].mean().item(), rel=1e-5
+    )
+
+
+def test_the_boundary_loss_sees_borders_only() -> None:
+    target = torch.zeros(1, 32, 32, dtype=torch.long)
+    target[:, :, 16:] = 1
+    far, near = torch.zeros(1, 2, 32, 32), torch.zeros(1, 2, 32, 32)
+    far[:, 1, :, :4] = 9  # wrong, away from the border
+    near[:, 1, :, 14:16] = 9  # wrong, beside it
+    right = boundary_loss(torch.zeros(1, 2, 32, 32), target).item()
+    assert right == pytest.approx(math.log(2), rel=1e-5)
+    assert boundary_loss(far, target).item() == pytest.approx(right, rel=1e-5)
+    assert boundary_loss(near, target).item() > right
+    target[:, :, 12:20] = 255  # nobody knows where the border is
+    assert boundary_loss(near, target).item() == 0
