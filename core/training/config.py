@@ -14,6 +14,7 @@ from core.networks.card import NetworkConfig
 AUGMENTATION_NAMES: Final = ("satellite", "medical", "cell", "industrial", "general", "none")
 SCHEDULES: Final = ("cosine", "poly", "constant")
 LOSS_NAMES: Final = ("cross_entropy", "dice", "lovasz", "focal", "tversky", "ohem", "boundary")
+OPTIMIZERS: Final = ("adamw", "radam", "sgd")
 DEVICES: Final = ("auto", "cpu", "cuda")
 
 # What else changes when another network is chosen by name alone.
@@ -39,6 +40,8 @@ class TrainingConfig:
     steps_per_epoch: int = 20
     batch: int = 8  # Tiles a Step
     tile: int = 256  # side of a Tile
+    optimizer: Literal["adamw", "radam", "sgd"] = "adamw"  # sgd: with Nesterov's momentum
+    momentum: float = 0.9  # of sgd
     learning_rate: float = 1e-3
     weight_decay: float = 1e-2
     warm_up: float = 0.05  # share of all Steps in which the learning rate rises from 0
@@ -84,6 +87,7 @@ class TrainingConfig:
         for name, value, choices in (
             ("network", self.network.name, tuple(_NETWORK_DEFAULTS)),
             ("schedule", self.schedule, SCHEDULES),
+            ("optimizer", self.optimizer, OPTIMIZERS),
             ("augment", self.augment, AUGMENTATION_NAMES),
             ("device", self.device, DEVICES),
         ):
@@ -152,6 +156,7 @@ _RANGES: Final[tuple[tuple[str, float, float], ...]] = (
     ("tile", 16, 4096),
     ("learning_rate", 1e-8, 10),
     ("weight_decay", 0, 10),
+    ("momentum", 0, 0.9999),
     ("warm_up", 0, 1),
     ("cross_entropy", 0, 1000),
     ("dice", 0, 1000),

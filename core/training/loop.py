@@ -167,9 +167,7 @@ class _Learner:
         network = build_network(config.network, pretrained=config.pretrained).to(self.device)
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs
         self.average = copy.deepcopy(self.network).requires_grad_(False) if config.ema_decay else self.network
-        self.optimizer = torch.optim.AdamW(
-            _parameter_groups(self.network, config.weight_decay), lr=config.learning_rate, fused=True
-        )
+        self.optimizer = _optimizer(config, self.network)
         self.epoch, self.step, self.seconds = 0, 0, 0.0
         self.best: tuple[float, float] | None = None
 
@@ -250,6 +248,17 @@ def _finite(loss: float, step: int) -> float:
     if not math.isfinite(loss):
         raise UserError(f"The loss is no number any more at step {step}.", hint="Choose a lower learning rate.")
     return loss
+
+
+def _optimizer(config: TrainingConfig, network: nn.Module) -> torch.optim.Optimizer:
+    """AdamW (Loshchilov and Hutter 2019), RAdam (Liu et al. 2020) with the same decoupled decay, or SGD with Nesterov's
+    momentum."""
+    groups, rate = _parameter_groups(network, config.weight_decay), config.learning_rate
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=rate, momentum=config.momentum, nesterov=config.momentum > 0, fused=True)
+    if config.optimizer == "radam":
+        return torch.optim.RAdam(groups, lr=rate, decoupled_weight_decay=True)
+    return torch.optim.AdamW(groups, lr=rate, fused=True)
 
 
 def _parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

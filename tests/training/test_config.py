@@ -74,7 +74,7 @@ def test_text_that_is_no_setting_says_what_there_is(key: str, text: str, message
 
 
 def test_json_of_another_version_is_refused() -> None:
-    with pytest.raises(ConfigError, match="no setting 'momentum'"):
-        TrainingConfig.from_json({**TrainingConfig().to_json(), "momentum": 0.9})
+    with pytest.raises(ConfigError, match="no setting 'wings'"):
+        TrainingConfig.from_json({**TrainingConfig().to_json(), "wings": 0.9})
     with pytest.raises(ConfigError, match="damaged"):
         TrainingConfig.from_json({"epochs": 3})

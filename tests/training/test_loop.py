@@ -12,6 +12,7 @@ from core.annotation.labels import LabelSet
 from core.annotation.raster import Mask
 from core.errors import ReadError, UserError
 from core.images import RGB, ImageSize, IntensityRule
+from core.training.config import OPTIMIZERS
 from core.training.loop import EpochResult, StepResult, TrainingData, TrainingState, train
 from core.training.tiles import LabelledPicture, PictureCache
 from tests.training.scenes import TINY, tiny
@@ -78,8 +79,9 @@ def test_the_best_epoch_is_the_one_of_the_highest_validation_iou(tmp_path: Path)
         best = max(best, iou)
 
 
-def test_a_resumed_training_is_the_same_as_one_without_a_break(tmp_path: Path) -> None:
-    config = tiny(epochs=4, augment="cell", weight_decay=0.1)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_a_resumed_training_is_the_same_as_one_without_a_break(tmp_path: Path, optimizer: str) -> None:
+    config = tiny(epochs=4, augment="cell", weight_decay=0.1, optimizer=optimizer)
     whole = epochs(train(config, make_data(tmp_path)))
     first = []
     for result in train(config, make_data(tmp_path)):
@@ -93,6 +95,12 @@ def test_a_resumed_training_is_the_same_as_one_without_a_break(tmp_path: Path) -
     assert [result.epoch for result in second] == [3, 4]
     assert [figures(result) for result in first + second] == [figures(result) for result in whole]
     assert [result.is_best for result in first + second] == [result.is_best for result in whole]
+
+
+@pytest.mark.parametrize(("optimizer", "rate"), [("adamw", 0.02), ("radam", 0.02), ("sgd", 0.1)])
+def test_each_optimizer_learns(tmp_path: Path, optimizer: str, rate: float) -> None:
+    results = epochs(train(tiny(epochs=8, optimizer=optimizer, learning_rate=rate), make_data(tmp_path)))
+    assert results[-1].train_loss < 0.7 * results[0].train_loss
 
 
 def test_the_seed_decides_everything(tmp_path: Path) -> None:
