@@ -29,13 +29,14 @@ from benchmarks._sets import LabelledSet, measure, read_pair, read_set, training
 from core.inference.torch_backend import network_backend
 from core.networks import build_network
 from core.networks.card import ModelCard, NetworkConfig
+from core.networks.network import Network
 from core.networks.runtime import tune_allocator
 from core.training.config import TrainingConfig
 from core.training.loop import EpochResult, train
 
 _BATCH, _TILE = 8, 256
 _STEPS = {"naive": 2, "ours": 10}  # timed in a round, after the first
-Recipe = Callable[[LabelledSet, float, int], Iterator[nn.Module]]
+Recipe = Callable[[LabelledSet, float, int], Iterator[Network]]
 
 
 def main() -> None:
@@ -105,7 +106,7 @@ def _config(recipe: str, chosen: LabelledSet) -> NetworkConfig:
     return NetworkConfig(name="unet", classes=classes, width=64, depth=4, up="transposed")
 
 
-def _ours(chosen: LabelledSet, seconds: float, steps: int) -> Iterator[nn.Module]:
+def _ours(chosen: LabelledSet, seconds: float, steps: int) -> Iterator[Network]:
     """The default, its schedule fitted to the time; yields the averaged network after each Step."""
     tune_allocator()
     config = TrainingConfig(
@@ -123,7 +124,7 @@ def _ours(chosen: LabelledSet, seconds: float, steps: int) -> Iterator[nn.Module
                 yield result.network
 
 
-def _naive(chosen: LabelledSet, seconds: float, steps: int) -> Iterator[nn.Module]:
+def _naive(chosen: LabelledSet, seconds: float, steps: int) -> Iterator[Network]:
     network = build_network(_config("naive", chosen)).train()
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, fused=False, foreach=False)
     random = np.random.default_rng(0)

@@ -2,6 +2,7 @@
 
 import copy
 import threading
+from collections import Counter
 from pathlib import Path
 from typing import Final
 
@@ -9,21 +10,29 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
 from core.networks.blocks import fold_batch_norms
 from core.networks.card import ModelCard
 from core.networks.checkpoint import load_checkpoint
+from core.networks.network import Network
 
 # Two people's windows at once on the same cores are 3 to 6 times slower than one after the other (SPEED 1b).
 _turn: Final = threading.Lock()
 _TOLERANCE: Final = 0.02  # mean difference of probabilities at which bfloat16 is not used
+# An early output counts where no pixel is less sure than this: measured in benchmarks/networks.py.
+SURE: Final = 0.95
 
 
 class TorchBackend:
     """A network ready to predict on one device; nothing of a picture stays in it, so threads may share it."""
 
-    def __init__(self, network: nn.Module, card: ModelCard, *, device: torch.device, dtype: torch.dtype) -> None:
-        """Takes `network` over: in eval mode, BatchNorm folded, on `device`."""
+    def __init__(self, network: Network, card: ModelCard, *, device: torch.device, dtype: torch.dtype) -> None:
+        """Takes `network` over: in eval mode, BatchNorm folded, on `device`.
+
+        exits: how many batches ended at each early output, the whole network's last.
+        """
+        self.exits = Counter[int]()
         self._card = card
         self._device = device
         self._dtype = dtype
@@ -50,7 +59,16 @@ class TorchBackend:
 
     def _run(self, batch: Tensor) -> Tensor:
         pictures = batch.to(device=self._device, dtype=self._dtype, memory_format=torch.channels_last)
-        return self._network(pictures).float().contiguous()
+        if not self._card.network.early_exit:
+            return self._network(pictures).float().contiguous()
+        for number, logits in enumerate(self._network.outputs(pictures)):  # noqa: B007, counted below
+            side = logits.shape[-1]
+            if side == pictures.shape[-1] or bool((logits.float().softmax(dim=1).amax(dim=1) >= SURE).all()):
+                break
+        self.exits[number] += 1
+        return functional.interpolate(
+            logits.float(), size=pictures.shape[-2:], mode="bilinear", align_corners=False
+        ).contiguous()
 
 
 def load(folder: Path) -> TorchBackend:
@@ -59,7 +77,7 @@ def load(folder: Path) -> TorchBackend:
     return _prepared(network, card, fastest_device())
 
 
-def network_backend(network: nn.Module, card: ModelCard) -> TorchBackend:
+def network_backend(network: Network, card: ModelCard) -> TorchBackend:
     """A copy of `network` as it is now, on its device: so validation in training runs the person's own `predict`."""
     device = next(network.parameters()).device
     return _prepared(copy.deepcopy(network).eval(), card, device)
@@ -77,7 +95,7 @@ def has_bfloat16(device: torch.device) -> bool:
     return bool(abilities.get("avx512_bf16") or abilities.get("amx_bf16"))
 
 
-def _prepared(network: nn.Module, card: ModelCard, device: torch.device) -> TorchBackend:
+def _prepared(network: Network, card: ModelCard, device: torch.device) -> TorchBackend:
     network.requires_grad_(False)
     fold_batch_norms(network)
     exact = TorchBackend(network, card, device=device, dtype=torch.float32)

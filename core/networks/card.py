@@ -20,6 +20,15 @@ CARD_FILE: Final = "model.json"
 WEIGHTS_FILE: Final = "model.safetensors"
 SCHEMA: Final = 1
 
+NETWORK_CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
+    "up": ("transposed", "bilinear"),
+    "down": ("pool", "strided"),
+    "activation": ("relu", "silu", "leaky_relu"),
+    "norm": ("batch", "group", "instance"),
+    "attention": ("none", "cbam"),
+    "init": ("he_normal", "he_uniform", "xavier"),
+}
+
 
 @dataclass(frozen=True)
 class NetworkConfig:
@@ -27,7 +36,11 @@ class NetworkConfig:
 
     name: a key of `core.networks.NETWORKS`.  width: channels at full resolution (the usual unet: 64, a light one: 32).
     depth: how often the side is halved (efficient_unet: always 5; the usual unet: 4).
-    up: how the decoder enlarges, "transposed" or "bilinear".
+    up: how the decoder enlarges, down: how the encoder shrinks (not for efficient_unet).  activation, norm: of
+    efficient_unet's decoder only, its encoder has its own.  attention: in the encoder (not for efficient_unet).
+    init: how weights are drawn that are not pretrained.  supervision: so many levels of the decoder below the last have
+    an output of their own while training.  early_exit: the encoder has one too, and a prediction ends at the first
+    output that is sure everywhere.
     """
 
     name: str = "efficient_unet"
@@ -36,16 +49,36 @@ class NetworkConfig:
     width: int = 16
     depth: int = 5
     up: str = "bilinear"
+    down: str = "pool"
+    activation: str = "relu"
+    norm: str = "batch"
+    attention: str = "none"
+    init: str = "he_normal"
+    supervision: int = 0
+    early_exit: bool = False
 
     def __post_init__(self) -> None:
         if self.in_channels < 1 or self.classes < 2 or self.width < 1:
             raise ConfigError("A network needs a channel, two classes and a width of at least 1.")
         if not 1 <= self.depth <= 8:
             raise ConfigError(f"A depth of {self.depth} is not possible.", hint="Choose 1 to 8.")
-        if self.name == "efficient_unet" and self.depth != 5:
-            raise ConfigError(f"efficient_unet has a depth of 5, not {self.depth}.", hint="Leave the depth out.")
-        if self.up not in ("transposed", "bilinear"):
-            raise ConfigError(f"{self.up!r} is no way to enlarge.", hint="Choose transposed or bilinear.")
+        for name, choices in NETWORK_CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ConfigError(
+                    f"network.{name} cannot be {getattr(self, name)!r}.", hint=f"Choose one of {', '.join(choices)}."
+                )
+        if not 0 <= self.supervision < self.depth:
+            raise ConfigError(
+                f"A network of depth {self.depth} cannot have {self.supervision} outputs below the last.",
+                hint=f"Choose 0 to {self.depth - 1}.",
+            )
+        if self.name == "efficient_unet":
+            for name, only in (("depth", 5), ("down", "pool"), ("attention", "none")):
+                if getattr(self, name) != only:
+                    raise ConfigError(
+                        f"efficient_unet needs {name} {only}, not {getattr(self, name)}.",
+                        hint=f"Leave network.{name} out, or choose another network.",
+                    )
 
     @property
     def multiple_of(self) -> int:

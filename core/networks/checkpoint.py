@@ -17,6 +17,7 @@ from core.errors import ConfigError, ReadError
 from core.files import write_bytes
 from core.networks import build_network
 from core.networks.card import WEIGHTS_FILE, ModelCard, read_card, write_card
+from core.networks.network import Network
 
 _CARD_KEY: Final = "maskloop_card"  # in the header of the weights
 _HINT: Final = "The file was cut off or replaced. Copy the model again, or train it again."
@@ -33,7 +34,7 @@ def save_checkpoint(folder: Path, network: nn.Module, card: ModelCard) -> None:
     write_card(folder, card)
 
 
-def load_checkpoint(folder: Path) -> tuple[nn.Module, ModelCard]:
+def load_checkpoint(folder: Path) -> tuple[Network, ModelCard]:
     """The network in eval mode, on the CPU, and its card. Other files in the folder do not matter.
 
     Raises ReadError when a file is missing, cut off or of another program, or when the weights do not fit the card.
@@ -59,7 +60,7 @@ def _read_weights(path: Path) -> tuple[dict[str, Tensor], ModelCard | None]:
         return state, None  # weights that another program wrote
 
 
-def _network_with(state: dict[str, Tensor], card: ModelCard, folder: Path) -> nn.Module:
+def _network_with(state: dict[str, Tensor], card: ModelCard, folder: Path) -> Network:
     """The card's network holding `state`. It is built without memory first: a card may ask for any size."""
     try:
         with torch.device("meta"):

@@ -5,15 +5,17 @@ has eps 1e-3, the activation is ReLU6, and there is no squeeze-and-excitation. B
 of the package running statistics lag behind in a fine-tune of some hundred steps (SPEED 4).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from core.networks.blocks import DoubleConv, Enlarge, TransposedUp, check_size, he_init
+from core.networks.blocks import DoubleConv, Enlarge, TransposedUp, initialise
 from core.networks.card import NetworkConfig
+from core.networks.network import Network
+from core.networks.unet import exit_head
 
 
 class Stage(NamedTuple):
@@ -39,6 +41,7 @@ STAGES: Final = (
 TAPPED_STAGES: Final = (0, 1, 2, 4, 6)  # the last stage of each stride: 2, 4, 8, 16, 32
 TAP_CHANNELS: Final = tuple(STAGES[i].channels for i in TAPPED_STAGES)  # 16, 24, 40, 112, 320
 DECODER: Final = (8, 4, 3, 2, 1)  # times the width, from stride 16 to 1
+_EXIT_TAP: Final = 2  # the encoder's own output is at stride 8
 
 
 class SameConv2d(nn.Conv2d):
@@ -110,51 +113,65 @@ class EfficientEncoder(nn.Module):
             self.stages.append(nn.Sequential(*blocks))
 
     def forward(self, x: Tensor) -> list[Tensor]:
+        return list(self.taps(x))
+
+    def taps(self, x: Tensor) -> Iterator[Tensor]:
+        """The same features one after the other, each computed when it is asked for."""
         x = self.stem(x)
-        taps = []
         for i, stage in enumerate(self.stages):
             x = stage(x)
             if i in TAPPED_STAGES:
-                taps.append(x)
-        return taps
+                yield x
 
 
-class EfficientUNet(nn.Module):
+class EfficientUNet(Network):
     """Pretrained encoder and light decoder.
 
-    Input (B, in_channels, H, W), H and W multiples of 32; output logits (B, classes, H, W). `width` is that of the last
-    decoder level; the others have 2, 3, 4 and 8 times as many channels. The last level has no skip: one from a
-    convolution of the picture itself cost 12 % of the time and gained nothing on membranes and retinal vessels (tried
-    on 5 pictures, 90 steps, two seeds: IoU 0.661 with, 0.660 without; 0.605 and 0.603; it began more slowly).
+    Height and width are multiples of 32. `width` is that of the last decoder level; the others have 2, 3, 4 and 8 times
+    as many channels. The last level has no skip: one from a convolution of the picture itself cost 12 % of the time and
+    gained nothing on membranes and retinal vessels (tried on 5 pictures, 90 steps, two seeds: IoU 0.661 with, 0.660
+    without; 0.605 and 0.603; it began more slowly).
     """
 
-    def __init__(self, *, in_channels: int, classes: int, width: int, up: str) -> None:
+    multiple_of = 32
+
+    def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
-        self.encoder = EfficientEncoder(in_channels)
+        self.encoder = EfficientEncoder(config.in_channels)
         skips = (*reversed(TAP_CHANNELS[:-1]), 0)
-        channels = (TAP_CHANNELS[-1], *(times * width for times in DECODER))
+        channels = (TAP_CHANNELS[-1], *(times * config.width for times in DECODER))
         self.up = nn.ModuleList(
-            TransposedUp(count, count) if up == "transposed" else Enlarge() for count in channels[:-1]
+            TransposedUp(count, count) if config.up == "transposed" else Enlarge() for count in channels[:-1]
         )
         self.merge = nn.ModuleList(
-            DoubleConv(inputs + skip, outputs)
+            DoubleConv(inputs + skip, outputs, config)
             for inputs, skip, outputs in zip(channels[:-1], skips, channels[1:], strict=True)
         )
-        self.head = nn.Conv2d(width, classes, kernel_size=1)
-        he_init(self)
+        self.side = nn.ModuleDict(  # by level: 1 is at stride 2
+            {str(i): nn.Conv2d(channels[-1 - i], config.classes, 1) for i in range(1, config.supervision + 1)}
+        )
+        self.exit = exit_head(TAP_CHANNELS[_EXIT_TAP], config) if config.early_exit else None
+        self.head = nn.Conv2d(config.width, config.classes, kernel_size=1)
+        initialise(self, config)
 
-    def forward(self, x: Tensor) -> Tensor:
-        check_size(x, 32)
-        *skips, x = self.encoder(x)
-        for up, merge in zip(self.up, self.merge, strict=True):
+    def outputs(self, x: Tensor) -> Iterator[Tensor]:
+        taps = []
+        for i, tap in enumerate(self.encoder.taps(x)):
+            taps.append(tap)
+            if self.exit is not None and i == _EXIT_TAP:
+                yield self.exit(tap)
+        x = taps.pop()
+        for level, up, merge in zip(reversed(range(len(self.up))), self.up, self.merge, strict=True):
             x = up(x)
-            x = merge(torch.cat((x, skips.pop()), dim=1) if skips else x)
-        return self.head(x)
+            x = merge(torch.cat((x, taps.pop()), dim=1) if taps else x)
+            if str(level) in self.side:
+                yield self.side[str(level)](x)
+        yield self.head(x)
 
 
 def build_efficient_unet(config: NetworkConfig, *, pretrained: bool = False) -> EfficientUNet:
     """The EfficientUNet of `config`, its encoder with ImageNet weights where `pretrained`."""
-    network = EfficientUNet(in_channels=config.in_channels, classes=config.classes, width=config.width, up=config.up)
+    network = EfficientUNet(config)
     if pretrained:
         network.encoder.load_state_dict(imagenet_weights(config.in_channels), strict=True)
     return network

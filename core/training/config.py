@@ -21,6 +21,7 @@ DEVICES: Final = ("auto", "cpu", "cuda")
 _NETWORK_DEFAULTS: Final[dict[str, tuple[NetworkConfig, bool]]] = {
     "efficient_unet": (NetworkConfig(), True),
     "unet": (NetworkConfig(name="unet", width=32, depth=4, up="transposed"), False),
+    "residual_unet": (NetworkConfig(name="residual_unet", width=32, depth=4, up="transposed"), False),
 }
 
 
@@ -190,7 +191,7 @@ def _own_types() -> dict[str, Any]:
 def _network_types() -> dict[str, Any]:
     """Those that a person may choose; classes and channels follow from the Project."""
     hints = get_type_hints(NetworkConfig)
-    return {name: hints[name] for name in ("name", "width", "depth", "up")}
+    return {name: hint for name, hint in hints.items() if name not in ("in_channels", "classes")}
 
 
 def _parse(key: str, text: str, kind: Any) -> Any:

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from dataclasses import astuple
 from pathlib import Path
 from typing import Final
 
@@ -138,7 +139,7 @@ def _whole(config: TrainingConfig, facts: DataFacts, step: float) -> float:
 def _size(config: TrainingConfig) -> tuple[float, float]:
     """Microseconds and bytes a pixel, from the network's width: the work grows with its square, memory with itself."""
     network = config.network
-    (time_, memory), width = (_UNET_32, 32) if network.name == "unet" else (_EFFICIENT_16, 16)
+    (time_, memory), width = (_EFFICIENT_16, 16) if network.name == "efficient_unet" else (_UNET_32, 32)
     times = network.width / width
     return time_ * times**1.7, memory * times
 
@@ -152,8 +153,7 @@ def _known() -> dict[str, float]:
 
 
 def _key(config: TrainingConfig) -> str:
-    network = config.network
-    shape = f"{network.name} {network.width} {network.depth} {network.up} {network.classes}"
+    shape = " ".join(str(value) for value in astuple(config.network))
     return f"{shape}, {config.batch} of {config.tile}, {config.device}, {os.cpu_count()} cores"
 
 

@@ -18,9 +18,11 @@ from core.inference.predict import predict
 from core.inference.torch_backend import fastest_device, has_bfloat16, network_backend
 from core.networks import build_network
 from core.networks.card import ModelCard
+from core.networks.network import Network
 from core.training.config import TrainingConfig
 from core.training.losses import weighted_loss
 from core.training.schedule import Clock, learning_rate
+from core.training.supervision import supervised_loss
 from core.training.tiles import Batch, LabelledPicture, PictureCache, TileSampler
 
 _VALIDATION_BATCHES: Final = 2  # for the validation loss: the same Tiles after each Epoch
@@ -74,7 +76,7 @@ class EpochResult:
     val_matrix: ConfusionMatrix | None
     is_best: bool
     progress: float
-    network: nn.Module
+    network: Network
     state: TrainingState
     predictions: Mapping[str, Mask] = field(default_factory=dict)
 
@@ -176,8 +178,8 @@ class _Learner:
         self.network.train()
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        logits, target = self.forward(self.network, batch)
-        loss = weighted_loss(logits, target, self.config)
+        outputs, target = self.forward(self.network, batch)
+        loss = supervised_loss(outputs, target, lambda logits, truth: weighted_loss(logits, truth, self.config))
         value = _finite(float(loss.detach()), self.step + 1)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -187,16 +189,16 @@ class _Learner:
         self.step += 1
         if self.config.ema_decay:
             self._update_average()
-        matrix.add(batch.masks, logits.detach().argmax(dim=1).to(torch.uint8).cpu().numpy())
+        matrix.add(batch.masks, outputs[-1].detach().argmax(dim=1).to(torch.uint8).cpu().numpy())
         return value
 
-    def forward(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Logits (B, C, H, W) and target (B, H, W) int64 of a batch."""
+    def forward(self, network: Network, batch: Batch) -> tuple[list[Tensor], Tensor]:
+        """The network's outputs, the last of them (B, C, H, W) logits, and target (B, H, W) int64 of a batch."""
         images = torch.from_numpy(batch.images).to(self.device).permute(0, 3, 1, 2)  # channels last in memory already
         target = torch.from_numpy(batch.masks).to(self.device).long()
         fast = has_bfloat16(self.device)
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=fast):
-            return network((images.float() - self._mean) / self._std), target
+            return list(network.outputs((images.float() - self._mean) / self._std)), target
 
     @torch.no_grad()
     def _update_average(self) -> None:
@@ -306,8 +308,8 @@ class _Validation:
         sampler = _sampler(self._config, self._pictures, self._cache, augment="none")
         losses = []
         for step in range(_VALIDATION_BATCHES):
-            logits, target = self._learner.forward(network, sampler.batch(step))
-            losses.append(_finite(float(weighted_loss(logits, target, self._config)), self._learner.step))
+            outputs, target = self._learner.forward(network, sampler.batch(step))
+            losses.append(_finite(float(weighted_loss(outputs[-1], target, self._config)), self._learner.step))
         return sum(losses) / len(losses)
 
 

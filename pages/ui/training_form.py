@@ -32,6 +32,7 @@ PRESET_WORDS: Final = {
 _NETWORKS: Final = {
     "efficient_unet": "Small UNet on EfficientNet-Lite0, pretrained (fast)",
     "unet": "Classic UNet, from scratch",
+    "residual_unet": "Residual UNet, from scratch",
 }
 
 _drawn_parts: Final = Shelf[Mapping[str, Part]](limit=20)

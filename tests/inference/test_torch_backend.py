@@ -107,3 +107,34 @@ def test_an_unknown_backend_is_told_with_those_there_are(folder: Path) -> None:
 def test_a_folder_without_a_model_is_told(tmp_path: Path) -> None:
     with pytest.raises(ReadError, match="is missing"):
         load_backend(tmp_path)
+
+
+def early_exit_backend() -> TorchBackend:
+    torch.manual_seed(0)
+    config = NetworkConfig("unet", classes=3, width=4, depth=4, supervision=1, early_exit=True)
+    card = ModelCard(config, LabelSet.of(["roof", "road"]), window=64)
+    return TorchBackend(build_network(config).eval(), card, device=torch.device("cpu"), dtype=torch.float32)
+
+
+def test_a_sure_early_output_is_taken_and_the_rest_is_not_computed() -> None:
+    backend = early_exit_backend()
+    network = backend._network
+    torch.nn.init.zeros_(network.exit[1].weight)
+    network.exit[1].bias.data = torch.tensor([0.0, 9.0, 0.0])  # sure that everything is roof
+    logits = backend.logits(np.zeros((1, 3, 64, 64), np.float32))
+    assert logits.shape == (1, 3, 64, 64)
+    assert (logits.argmax(axis=1) == 1).all()
+    assert dict(backend.exits) == {0: 1}
+
+
+def test_an_output_that_is_not_sure_is_not_taken() -> None:
+    backend = early_exit_backend()
+    network = backend._network
+    for head in (network.exit[1], network.side["1"]):
+        torch.nn.init.zeros_(head.weight)
+        torch.nn.init.zeros_(head.bias)
+    picture = np.random.default_rng(0).normal(size=(1, 3, 64, 64)).astype(np.float32)
+    logits = backend.logits(picture)
+    with torch.inference_mode():
+        np.testing.assert_allclose(logits, network(torch.from_numpy(picture)).numpy(), rtol=1e-4, atol=1e-4)
+    assert dict(backend.exits) == {2: 1}

@@ -91,5 +91,5 @@ def test_pretrained_changes_the_encoder_only() -> None:
 
 
 def test_another_depth_is_refused() -> None:
-    with pytest.raises(ConfigError, match="depth of 5, not 4"):
+    with pytest.raises(ConfigError, match="needs depth 5, not 4"):
         NetworkConfig(depth=4)

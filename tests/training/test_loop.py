@@ -103,6 +103,14 @@ def test_each_optimizer_learns(tmp_path: Path, optimizer: str, rate: float) -> N
     assert results[-1].train_loss < 0.7 * results[0].train_loss
 
 
+def test_a_network_with_several_outputs_learns(tmp_path: Path) -> None:
+    network = NetworkConfig(name="residual_unet", width=4, depth=3, supervision=2, early_exit=True)
+    results = epochs(train(tiny(epochs=8, network=network), make_data(tmp_path)))
+    assert results[-1].train_loss < 0.7 * results[0].train_loss
+    assert results[-1].val_matrix is not None
+    assert (results[-1].val_matrix.iou()[1] or 0) > 0.8
+
+
 def test_the_seed_decides_everything(tmp_path: Path) -> None:
     runs = [epochs(train(tiny(epochs=1, seed=seed), make_data(tmp_path)))[0] for seed in (1, 1, 2)]
     assert figures(runs[0]) == figures(runs[1])
