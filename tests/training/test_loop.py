@@ -12,6 +12,7 @@ from core.annotation.labels import LabelSet
 from core.annotation.raster import Mask
 from core.errors import ReadError, UserError
 from core.images import RGB, ImageSize, IntensityRule
+from core.networks.card import NetworkConfig
 from core.training.config import OPTIMIZERS
 from core.training.loop import EpochResult, StepResult, TrainingData, TrainingState, train
 from core.training.tiles import LabelledPicture, PictureCache
