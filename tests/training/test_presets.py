@@ -1,5 +1,6 @@
 """The Config that a data set gets."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from core.errors import ConfigError
 from core.images import ImageSize
 from core.project.project import PRESET_NAMES
 from core.training.config import AUGMENTATION_NAMES
-from core.training.presets import PRESETS, DataFacts, data_facts, propose
+from core.training.presets import CLASSIC, PRESETS, DataFacts, data_facts, propose
 from tests.training.scenes import SIDE, make_project
 
 
@@ -63,3 +64,44 @@ def test_facts_count_only_what_can_train(tmp_path: Path) -> None:
     assert facts.sizes == {ImageSize(SIDE, SIDE): 2}
     assert facts.pixels[1] == 2 * 20 * 20
     assert facts.side == SIDE
+
+
+@pytest.mark.parametrize(
+    ("kind", "optimizer", "rate", "batch", "epochs", "init", "activation"),
+    [  # the table of the person who founded this project
+        ("satellite", "adamw", 1e-4, 16, 50, "he_uniform", "relu"),
+        ("medical", "radam", 5e-5, 8, 100, "he_normal", "silu"),
+        ("cell", "sgd", 2e-4, 32, 30, "xavier", "relu"),
+        ("industrial", "adamw", 1e-4, 16, 50, "he_normal", "relu"),
+    ],
+)
+def test_classic_presets_stay_as_they_were_asked_for(
+    kind: str, optimizer: str, rate: float, batch: int, epochs: int, init: str, activation: str
+) -> None:
+    config = propose(f"{kind} classic", of_size(1500, 1500, 140, classes=3))
+    assert config == replace(
+        CLASSIC[kind], steps_per_epoch=config.steps_per_epoch, network=replace(CLASSIC[kind].network, classes=3)
+    )
+    assert (config.optimizer, config.learning_rate, config.batch, config.epochs) == (optimizer, rate, batch, epochs)
+    assert (config.network.init, config.network.activation) == (init, activation)
+    assert not config.pretrained
+
+
+def test_classic_networks_are_as_they_were_asked_for() -> None:
+    networks = {kind: config.network for kind, config in CLASSIC.items()}
+    assert {kind: network.attention for kind, network in networks.items() if network.attention != "none"} == {
+        "satellite": "cbam"
+    }
+    assert {kind for kind, network in networks.items() if network.down == "strided"} == {"industrial"}
+    assert networks["cell"].depth < networks["medical"].depth
+    assert CLASSIC["cell"].momentum > 0  # Nesterov's
+
+
+def test_an_epoch_of_a_classic_preset_is_a_pass_over_the_pictures() -> None:
+    config = propose("medical classic", of_size(512, 512, 20))
+    assert config.steps_per_epoch * config.batch * config.tile**2 == 20 * 512**2
+
+
+def test_small_tiles_are_halved_while_their_side_is_at_least_8() -> None:
+    depths = {side: propose("medical classic", of_size(side, side, 20)).network.depth for side in (32, 64, 256)}
+    assert depths == {32: 3, 64: 4, 256: 4}
