@@ -76,8 +76,11 @@ PROTOCOLS: Final[Mapping[str, Protocol]] = {
 }
 
 
-def read_split(name: str, *, labelled: int | None = None) -> Split:
-    """The pictures of a protocol.  labelled: train on so many only, evenly spread; the others are unlabelled."""
+def read_split(name: str, *, labelled: int | None = None, tuning: bool = False) -> Split:
+    """The pictures of a protocol.  labelled: train on so many only, evenly spread; the others are unlabelled.
+
+    tuning: every fourth group of the training part tests instead of the test part, for choosing settings.
+    """
     protocol = PROTOCOLS[name]
     folder = data_folder() / protocol.folder
     with (folder / "classes.csv").open(newline="") as file:
@@ -87,12 +90,23 @@ def read_split(name: str, *, labelled: int | None = None) -> Split:
     tests = {group for i, group in enumerate(groups) if protocol.tests(i, len(groups))}
     train = [pair for pair in pairs if protocol.group(pair.image.stem) not in tests]
     test = [pair for pair in pairs if protocol.group(pair.image.stem) in tests]
+    if tuning:
+        train, test = _inner(protocol, train)
     unlabelled: list[Path] = []
     if labelled is not None:
         kept = {round((i + 0.5) * len(train) / labelled - 0.5) for i in range(labelled)}
         unlabelled = [pair.image for i, pair in enumerate(train) if i not in kept]
         train = [pair for i, pair in enumerate(train) if i in kept]
     return Split(LabelSet.of(names[1:]), train, test, unlabelled)
+
+
+def _inner(protocol: Protocol, train: list[Pair]) -> tuple[list[Pair], list[Pair]]:
+    """The training part divided again: by group, or by picture where it is a single group."""
+    groups = sorted({protocol.group(pair.image.stem) for pair in train}, key=_natural)
+    place = {
+        pair: groups.index(protocol.group(pair.image.stem)) if len(groups) > 1 else i for i, pair in enumerate(train)
+    }
+    return [pair for pair in train if place[pair] % 4 != 1], [pair for pair in train if place[pair] % 4 == 1]
 
 
 def _natural(text: str) -> list[object]:

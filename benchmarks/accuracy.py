@@ -30,7 +30,7 @@ from PIL import Image
 from benchmarks._protocols import PROTOCOLS, Protocol, Split, read_split
 from core.annotation.labels import IGNORE_ID
 from core.annotation.raster import Mask
-from core.images import RGB, ImageSize, IntensityRule, read_image
+from core.images import RGB, ImageSize, IntensityRule, probe_image, read_image
 from core.inference.evaluate import Pair
 from core.inference.metrics import ConfusionMatrix
 from core.inference.predict import predict
@@ -39,11 +39,12 @@ from core.networks.card import ModelCard
 from core.networks.runtime import tune_allocator
 from core.training.config import TrainingConfig
 from core.training.loop import EpochResult, StepResult, TrainingData, train
-from core.training.presets import DataFacts, propose
+from core.training.presets import CLASSIC, CLASSIC_SUFFIX, DataFacts, propose
 from core.training.tiles import LabelledPicture, PictureCache
 
 RECIPES: Final[Mapping[str, Mapping[str, str]]] = {  # settings on top of what the app proposes for the preset
     "proposed": {},
+    "classic": {},  # the classic preset of the same kind, in as many Steps as the time allows
     "plain unet": {"network.name": "unet", "network.width": "32", "augment": "none"},
 }
 _TIMED: Final = 4  # Steps, the first left out
@@ -55,8 +56,9 @@ def main() -> None:
     parser.add_argument("--core-seconds", type=float, default=480)
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--protocols", nargs="+", default=list(PROTOCOLS), choices=PROTOCOLS)
-    parser.add_argument("--recipes", nargs="+", default=list(RECIPES), choices=RECIPES)
+    parser.add_argument("--recipes", nargs="+", default=["proposed", "classic"], choices=RECIPES)
     parser.add_argument("--labelled", type=int, default=None, help="labelled training pictures, the others without")
+    parser.add_argument("--tuning", action="store_true", help="test on a part of the training pictures")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting for all")
     parser.add_argument("--at-once", type=int, default=2, help="trainings at the same time, a core each")
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
@@ -64,8 +66,7 @@ def main() -> None:
     settings = dict(text.split("=", 1) for text in args.set)
     if args.child:
         name, recipe, seed = args.child
-        settings = {**RECIPES[recipe], **settings}
-        print(json.dumps(_child(name, settings, int(seed), args.core_seconds, args.labelled)))
+        print(json.dumps(_child(name, recipe, settings, int(seed), args.core_seconds, args.labelled, args.tuning)))
         return
     print(f"{args.core_seconds:g} s of one core each, {args.seeds} seed(s), settings {settings or 'as proposed'}")
     print("| set | recipe | steps | mean IoU of the labels | mean Dice, all classes | IoU of each label |")
@@ -99,6 +100,7 @@ def _run(name: str, recipe: str, seed: int, args: argparse.Namespace) -> dict[st
     command = [sys.executable, "-m", "benchmarks.accuracy", "--core-seconds", str(args.core_seconds)]
     command += [part for text in args.set for part in ("--set", text)]
     command += ["--labelled", str(args.labelled)] if args.labelled is not None else []
+    command += ["--tuning"] if args.tuning else []
     output = subprocess.run([*command, "--child", name, recipe, str(seed)], check=True, capture_output=True, text=True)
     result: dict[str, Any] = json.loads(output.stdout.splitlines()[-1])
     return result
@@ -107,13 +109,17 @@ def _run(name: str, recipe: str, seed: int, args: argparse.Namespace) -> dict[st
 # --------------------------------------------------------------------------------------------------------- one training
 
 
-def _child(name: str, settings: Mapping[str, str], seed: int, seconds: float, labelled: int | None) -> dict[str, Any]:
+def _child(
+    name: str, recipe: str, settings: Mapping[str, str], seed: int, seconds: float, labelled: int | None, tuning: bool
+) -> dict[str, Any]:
     tune_allocator()
     torch.set_num_threads(1)
-    protocol, split = PROTOCOLS[name], read_split(name, labelled=labelled)
+    protocol, split = PROTOCOLS[name], read_split(name, labelled=labelled, tuning=tuning)
     with tempfile.TemporaryDirectory() as spill:
         data, facts = _training_data(protocol, split, Path(spill))
-        config = replace(propose(protocol.preset, facts), seed=seed, epochs=_EPOCHS).with_settings(settings)
+        preset = protocol.preset + (CLASSIC_SUFFIX if recipe == "classic" and protocol.preset in CLASSIC else "")
+        settings = {**RECIPES[recipe], **settings}
+        config = replace(propose(preset, facts), seed=seed, epochs=_EPOCHS).with_settings(settings)
         steps = max(_EPOCHS, round(seconds / _step_seconds(config, data)))
         config = replace(config, steps_per_epoch=max(1, steps // _EPOCHS))
         last = [result for result in train(config, data) if isinstance(result, EpochResult)][-1]
@@ -160,9 +166,18 @@ def _training_data(protocol: Protocol, split: Split, spill: Path) -> tuple[Train
         pixels.update({int(i): int(counts[i]) for i in np.flatnonzero(counts) if i != IGNORE_ID})
         drawn = frozenset(int(i) for i in np.flatnonzero(counts) if 0 < i < IGNORE_ID)
         listed.append(LabelledPicture(name, ImageSize(*mask.shape), drawn))
-    cache = PictureCache(lambda name: read_pair(by_name[name], protocol.left_out), budget=2 << 30, spill=spill)
+    unlabelled = {f"unlabelled {path.stem}": path for path in split.unlabelled}
+    further = [LabelledPicture(name, probe_image(path).size, frozenset()) for name, path in unlabelled.items()]
+
+    def read(name: str) -> tuple[RGB, Mask]:
+        if name in by_name:
+            return read_pair(by_name[name], protocol.left_out)
+        image = read_image(unlabelled[name])
+        return image, np.full(image.shape[:2], IGNORE_ID, np.uint8)
+
+    cache = PictureCache(read, budget=2 << 30, spill=spill)
     facts = DataFacts(len(listed), Counter(picture.size for picture in listed), pixels, len(split.labels))
-    return TrainingData(split.labels, IntensityRule(), listed, [], cache), facts
+    return TrainingData(split.labels, IntensityRule(), listed, [], cache, further), facts
 
 
 if __name__ == "__main__":

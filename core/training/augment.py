@@ -112,6 +112,21 @@ def _general(library: Any) -> list[Transform]:
     return [*turned, *_light(library, strength=0.25, p=0.5), _hue(library), *_camera(library)]
 
 
+def _strong(library: Any) -> list[Transform]:
+    """For pictures without labels: nothing moves, but light, contrast, colour and sharpness change much (UniMatch)."""
+    return [
+        library.RandomBrightnessContrast(brightness_limit=0.4, contrast_limit=0.4, p=0.8),
+        library.RandomGamma(gamma_limit=(50, 200), p=0.4),
+        library.HueSaturationValue(hue_shift_limit=15, sat_shift_limit=40, val_shift_limit=0, p=0.4),
+        library.GaussianBlur(blur_limit=(3, 7), p=0.4),
+        library.GaussNoise(std_range=(0.03, 0.1), p=0.2),
+    ]
+
+
+def _turned(library: Any) -> list[Transform]:
+    return [library.HorizontalFlip(p=0.5), library.VerticalFlip(p=0.5)]
+
+
 def _none(library: Any) -> list[Transform]:
     return []
 
@@ -123,4 +138,6 @@ AUGMENTATIONS: Final[dict[str, Callable[[Any], list[Transform]]]] = {
     "industrial": _industrial,
     "general": _general,
     "none": _none,
+    "strong": _strong,  # these two: see unlabelled.py
+    "turned": _turned,
 }

@@ -59,6 +59,9 @@ class TrainingConfig:
     tversky_beta: float = 0.7
     ohem_share: float = 0.25  # of the pixels, the hardest
     boundary_width: int = 2  # pixels from a border
+    consistency: float = 0.0  # weight of what pictures without labels teach, see unlabelled.py; 0: they do not train
+    unlabelled_batch: int = 4  # Tiles of them a Step
+    sure: float = 0.95  # from this probability on a prediction on them counts as a label
     foreground_share: float = 0.33  # of the Tiles of a batch: centred on a drawn pixel
     ema_decay: float = 0.98  # of the running mean of the weights; 0 turns it off
     gradient_clip: float = 5.0  # norm; 0 turns it off
@@ -100,6 +103,11 @@ class TrainingConfig:
             value = getattr(self, name)
             if value is not None and not low <= value <= high:  # a NaN is in no range
                 raise ConfigError(f"{name} is {value:g}; it must lie between {low:g} and {high:g}.")
+        if self.consistency and not self.ema_decay:
+            raise ConfigError(
+                "Pictures without labels are predicted by the running mean of the weights, which is turned off.",
+                hint="Set ema_decay to 0.98, or consistency to 0.",
+            )
         if sum(getattr(self, name) for name in LOSS_NAMES) <= 0:
             raise ConfigError("All loss weights are 0, so nothing would be learned.", hint="Give one of them a weight.")
 
@@ -171,6 +179,9 @@ _RANGES: Final[tuple[tuple[str, float, float], ...]] = (
     ("tversky_beta", 0.001, 1),
     ("ohem_share", 0.001, 1),
     ("boundary_width", 1, 50),
+    ("consistency", 0, 1000),
+    ("unlabelled_batch", 1, 4096),
+    ("sure", 0.3, 1),
     ("foreground_share", 0, 1),
     ("ema_decay", 0, 0.99999),
     ("gradient_clip", 0, 1e6),

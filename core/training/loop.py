@@ -6,10 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
-from core.annotation.labels import LabelSet
+from core.annotation.labels import IGNORE_ID, LabelSet
 from core.annotation.raster import Mask
 from core.errors import ReadError, UserError
 from core.images import IntensityRule
@@ -24,19 +27,21 @@ from core.training.losses import weighted_loss
 from core.training.schedule import Clock, learning_rate
 from core.training.supervision import supervised_loss
 from core.training.tiles import Batch, LabelledPicture, PictureCache, TileSampler
+from core.training.unlabelled import UnlabelledTiles
 
 _VALIDATION_BATCHES: Final = 2  # for the validation loss: the same Tiles after each Epoch
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """The pictures of a Run. Those that validate never train."""
+    """The pictures of a Run. Those that validate never train. unlabelled: those that nobody has labelled."""
 
     labels: LabelSet
     intensity: IntensityRule
     train: Sequence[LabelledPicture]
     val: Sequence[LabelledPicture]
     cache: PictureCache
+    unlabelled: Sequence[LabelledPicture] = ()
 
 
 @dataclass(frozen=True)
@@ -94,13 +99,17 @@ def train(
         learner.restore(resume)
     clock = Clock(config, learner.seconds)
     sampler = _sampler(config, data.train, data.cache, augment=config.augment)
+    learns_more = config.consistency and data.unlabelled
+    unlabelled = UnlabelledTiles(config, data.unlabelled, data.cache) if learns_more else None
     validation = _Validation(config, data, learner)
     while not clock.over(learner.step):
         epoch, losses = learner.epoch + 1, []
         matrix = ConfusionMatrix(config.network.classes)
         for _ in range(config.steps_per_epoch):
-            rate = learning_rate(config, clock.progress(learner.step))
-            loss = learner.learn(sampler.batch(learner.step), rate, matrix)
+            progress = clock.progress(learner.step)
+            rate = learning_rate(config, progress)
+            further = unlabelled.batch(learner.step, progress, learner.probabilities) if unlabelled else None
+            loss = learner.learn(sampler.batch(learner.step), rate, matrix, further)
             losses.append(loss)
             yield StepResult(learner.step, epoch, clock.seconds(), loss, rate, clock.progress(learner.step))
             if clock.over(learner.step):
@@ -173,13 +182,13 @@ class _Learner:
         self.epoch, self.step, self.seconds = 0, 0, 0.0
         self.best: tuple[float, float] | None = None
 
-    def learn(self, batch: Batch, rate: float, matrix: ConfusionMatrix) -> float:
+    def learn(self, batch: Batch, rate: float, matrix: ConfusionMatrix, unlabelled: Batch | None = None) -> float:
         """One Step; its loss. What the network saw right and wrong is added to `matrix`."""
         self.network.train()
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        outputs, target = self.forward(self.network, batch)
-        loss = supervised_loss(outputs, target, lambda logits, truth: weighted_loss(logits, truth, self.config))
+        outputs, target = self.forward(self.network, _together(batch, unlabelled))
+        loss = self._loss(outputs, target, len(batch.masks))
         value = _finite(float(loss.detach()), self.step + 1)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -189,8 +198,25 @@ class _Learner:
         self.step += 1
         if self.config.ema_decay:
             self._update_average()
-        matrix.add(batch.masks, outputs[-1].detach().argmax(dim=1).to(torch.uint8).cpu().numpy())
+        matrix.add(batch.masks, outputs[-1][: len(batch.masks)].detach().argmax(dim=1).to(torch.uint8).cpu().numpy())
         return value
+
+    def _loss(self, outputs: list[Tensor], target: Tensor, labelled: int) -> Tensor:
+        """Of the first `labelled` Tiles by the Config's losses, of the others cross entropy over all their pixels."""
+        own = [logits[:labelled] for logits in outputs]
+        loss = supervised_loss(own, target[:labelled], lambda logits, truth: weighted_loss(logits, truth, self.config))
+        if labelled == len(target):
+            return loss
+        further = functional.cross_entropy(
+            outputs[-1][labelled:].float(), target[labelled:], ignore_index=IGNORE_ID, reduction="sum"
+        )
+        return loss + self.config.consistency * further / target[labelled:].numel()
+
+    @torch.no_grad()
+    def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """What the averaged weights predict: (B, H, W, 3) -> (B, C, H, W)."""
+        outputs, _ = self.forward(self.average.eval(), Batch(images, np.zeros(images.shape[:3], np.uint8)))
+        return outputs[-1].float().softmax(dim=1).cpu().numpy()
 
     def forward(self, network: Network, batch: Batch) -> tuple[list[Tensor], Tensor]:
         """The network's outputs, the last of them (B, C, H, W) logits, and target (B, H, W) int64 of a batch."""
@@ -244,6 +270,12 @@ class _Learner:
         numbers = state.numbers
         self.epoch, self.step, self.seconds = numbers["epoch"], numbers["step"], numbers["seconds"]
         self.best = tuple(numbers["best"]) if numbers["best"] else None
+
+
+def _together(batch: Batch, further: Batch | None) -> Batch:
+    if further is None:
+        return batch
+    return Batch(np.concatenate((batch.images, further.images)), np.concatenate((batch.masks, further.masks)))
 
 
 def _finite(loss: float, step: int) -> float:

@@ -25,7 +25,7 @@ from core.errors import ConfigError, ReadError, UserError
 from core.files import now, read_json, safe_name, write_bytes, write_error, write_json
 from core.project.index import Index, SampleRow
 from core.project.project import Project
-from core.project.report import usable
+from core.project.report import MAX_PIXELS, usable
 from core.project.split import Split, ensure_split, read_split
 from core.training.columns import read_columns
 from core.training.config import TrainingConfig
@@ -218,6 +218,19 @@ def usable_rows(project: Project) -> list[SampleRow]:
     index = Index(project)
     index.refresh()
     return [row for row in index.rows() if usable(row)]
+
+
+def unlabelled_rows(project: Project) -> list[SampleRow]:
+    """The Samples that nobody has begun and that are no copy of one that validates or tests."""
+    index = Index(project)
+    index.refresh()
+    rows, split = index.rows(), read_split(project.folder)
+    held_back = {row.digest for row in rows if split.assignments.get(row.name) in ("val", "test")}
+    return [
+        row
+        for row in rows
+        if row.state == "todo" and not row.error and row.size.pixels <= MAX_PIXELS and row.digest not in held_back
+    ]
 
 
 def _drawn(row: SampleRow) -> set[int]:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import psutil
 
+from core.annotation.labels import IGNORE_ID
 from core.annotation.overlay import overlay
 from core.annotation.raster import Mask
 from core.errors import ReadError, UserError, WriteError
@@ -33,7 +34,7 @@ from core.training.curves import Curves
 from core.training.estimate import median_step, remember_step
 from core.training.heartbeat import Pace, Status
 from core.training.retrain import compare_and_promote, read_comparison, read_truth
-from core.training.run import Run, read_run, run_split, stop_requested, usable_rows
+from core.training.run import Run, read_run, run_split, stop_requested, unlabelled_rows, usable_rows
 from core.training.status import STATE_FILE, Failed, Stopped
 
 if TYPE_CHECKING:
@@ -173,8 +174,13 @@ def _training_data(project: Project, run: Run) -> "TrainingData":
     from core.training.loop import TrainingData
     from core.training.tiles import LabelledPicture, PictureCache
 
+    unlabelled = {row.name: row.size for row in unlabelled_rows(project)} if run.config.consistency else {}
+
     def read(name: str) -> tuple[RGB, Mask]:
-        return project.read_image(name), read_truth(project, name, run.labels)
+        image = project.read_image(name)
+        if name in unlabelled:
+            return image, np.full(image.shape[:2], IGNORE_ID, np.uint8)
+        return image, read_truth(project, name, run.labels)
 
     rows, split = {row.name: row for row in usable_rows(project)}, run_split(run)
     listed = {}
@@ -194,9 +200,12 @@ def _training_data(project: Project, run: Run) -> "TrainingData":
     log(run.folder, f"{len(listed['train'])} pictures train, {len(listed['val'])} validate")
     if not listed["val"]:
         log(run.folder, "No picture validates: the best epoch is the one of the lowest training loss.")
+    if unlabelled:
+        log(run.folder, f"{len(unlabelled)} pictures without labels teach as well")
     budget = min(int(psutil.virtual_memory().available * _CACHE_SHARE), _CACHE_MOST)
     cache = PictureCache(read, budget=budget, spill=run.folder / _CACHE)
-    return TrainingData(run.labels, project.settings.intensity, listed["train"], listed["val"], cache)
+    further = [LabelledPicture(name, size, frozenset()) for name, size in unlabelled.items()]
+    return TrainingData(run.labels, project.settings.intensity, listed["train"], listed["val"], cache, further)
 
 
 def _write_epoch(run: Run, data: "TrainingData", curves: Curves, result: "EpochResult") -> None:
