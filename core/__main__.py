@@ -123,7 +123,7 @@ def train(args: argparse.Namespace) -> Result:
         project = Project.open(run.folder.parent.parent)
     else:
         project = Project.open(args.project)
-        config = propose(project.settings.preset, data_facts(project))
+        config = propose(args.preset or project.settings.preset, data_facts(project))
         config = config.with_settings(dict(_setting(text) for text in args.set))
         epochs = _ENDLESS if args.minutes and not args.epochs else args.epochs  # the time alone ends it
         changes = {"epochs": epochs, "minutes": args.minutes, "seed": args.seed}
@@ -252,7 +252,9 @@ def _parser() -> argparse.ArgumentParser:
 
     trained = verb("train", train, "train a model on all finished annotations")
     trained.add_argument("project", type=Path, metavar="PROJECT")
-    trained.add_argument("--epochs", type=int, help="passes over the pictures")
+    presets = f"instead of the project's own: {', '.join(PRESET_NAMES)}, or one as in 'satellite classic'"
+    trained.add_argument("--preset", help=presets)
+    trained.add_argument("--epochs", type=int, help="each ends with a measurement")
     trained.add_argument("--minutes", type=float, help="train for so many minutes")
     trained.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting; may be repeated")
     trained.add_argument("--resume", metavar="RUN", help="go on with this run (its name or folder)")

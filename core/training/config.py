@@ -131,6 +131,12 @@ class TrainingConfig:
         except (KeyError, TypeError) as error:
             raise ConfigError(f"These training settings are damaged ({error}).") from error
 
+    def as_settings(self) -> dict[str, str]:
+        """All settings that a person may choose, as `with_settings` takes them."""
+        own = {name: getattr(self, name) for name in _own_types()}
+        of_network = {f"network.{name}": getattr(self.network, name) for name in _network_types()}
+        return {name: _as_text(value) for name, value in (own | of_network).items()}
+
     def with_settings(self, settings: Mapping[str, str]) -> "TrainingConfig":
         """This Config with some settings changed, each given as text: {"learning_rate": "3e-4", "network.width": "16"}.
 
@@ -203,6 +209,14 @@ def _network_types() -> dict[str, Any]:
     """Those that a person may choose; classes and channels follow from the Project."""
     hints = get_type_hints(NetworkConfig)
     return {name: hint for name, hint in hints.items() if name not in ("in_channels", "classes")}
+
+
+def _as_text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _parse(key: str, text: str, kind: Any) -> Any:

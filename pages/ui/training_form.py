@@ -17,7 +17,8 @@ from core.project.report import usable
 from core.project.split import Part, assign, read_split
 from core.training.config import AUGMENTATION_NAMES, TrainingConfig
 from core.training.estimate import cached_estimate, estimate_memory, measure_in_background, rough_estimate
-from core.training.presets import PRESETS, DataFacts, facts_of, propose
+from core.training.presets import CLASSIC, CLASSIC_SUFFIX, PRESETS, DataFacts, facts_of, propose
+from pages.ui.all_settings import edit_all
 from pages.ui.cached import Shelf, stamp_of
 from pages.ui.links import link
 from pages.ui.words import count, duration, listed, memory
@@ -28,6 +29,12 @@ PRESET_WORDS: Final = {
     "cell": "Any orientation; sizes, stains and lamps vary much.",
     "industrial": "A fixed camera: little turning, much change of light, and half of the tiles show a defect.",
     "general": "Up stays up: pictures are mirrored left to right, light and size vary.",
+}
+CLASSIC_WORDS: Final = {
+    "satellite": "A UNet with attention (CBAM) from scratch, AdamW with a learning rate of 0.0001.",
+    "medical": "A UNet with SiLU from scratch, RAdam with a learning rate of 0.00005.",
+    "cell": "A shallow UNet from scratch, SGD with Nesterov's momentum and a learning rate of 0.0002.",
+    "industrial": "A UNet that shrinks by strided convolution, from scratch, AdamW with a learning rate of 0.0001.",
 }
 _NETWORKS: Final = {
     "efficient_unet": "Small UNet on EfficientNet-Lite0, pretrained (fast)",
@@ -148,17 +155,37 @@ def choose_settings(project: Project, chosen: TrainingSet) -> tuple[TrainingConf
         format_func=str.capitalize,
         key=f"train-{project.folder.name}-preset",
     )
-    config = propose(preset, chosen.facts)
     right.caption(PRESET_WORDS[preset])
     with st.expander("Settings", icon=":material/tune:"):
         st.caption("They fit your pictures already; a first model needs no change here.")
+        recipe = _choose_recipe(preset, f"{project.folder.name}-{preset}")
+        config, scope = propose(recipe, chosen.facts), f"{project.folder.name}-{recipe}"
         try:
-            changed, name = _numbers(config, f"{project.folder.name}-{preset}", chosen.facts)
+            changed, name = _numbers(config, scope, chosen.facts)
+            if st.toggle("All settings", key=f"train-{scope}-all"):
+                changed = edit_all(changed, scope)
         except ConfigError as error:
             st.error(f"{error.message} {error.hint}".strip())
             return None
     st.markdown(_in_words(changed, chosen.facts))
     return changed, name
+
+
+def _choose_recipe(kind: str, scope: str) -> str:
+    """The preset's name: the tuned one, or the classic of the same kind."""
+    if kind not in CLASSIC:
+        return kind
+    classic = st.segmented_control(
+        "Recipe",
+        [False, True],
+        default=False,
+        required=True,
+        format_func=lambda classic: "Classic" if classic else "Tuned (proposed)",
+        key=f"train-{scope}-recipe",
+        help="Tuned was found by measurement, and is better in the same time on all the sets that we measured. "
+        f"Classic is what tutorials recommend. {CLASSIC_WORDS[kind]}",
+    )
+    return kind + CLASSIC_SUFFIX if classic else kind
 
 
 def show_estimate(config: TrainingConfig, facts: DataFacts) -> None:
@@ -226,7 +253,11 @@ def _numbers(config: TrainingConfig, scope: str, facts: DataFacts) -> tuple[Trai
         )
     with right:
         network = st.selectbox(
-            "Network", list(_NETWORKS), format_func=lambda name: _NETWORKS[name], key=key("network_name")
+            "Network",
+            list(_NETWORKS),
+            index=list(_NETWORKS).index(config.network.name),
+            format_func=lambda name: _NETWORKS[name],
+            key=key("network_name"),
         )
         augment = st.selectbox(
             "Variation of the pictures",

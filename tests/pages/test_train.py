@@ -18,7 +18,7 @@ from core.training import compare, estimate, supervisor
 from core.training.config import TrainingConfig
 from core.training.run import Run, create_run, list_runs, stop_requested, usable_rows
 from core.training.status import process_of
-from pages.ui import run_view, running_measurement
+from pages.ui import all_settings, run_view, running_measurement
 from pages.ui.words import duration
 from tests.pages.opening import SHELL, Page, open_page
 from tests.samples import box, picture
@@ -305,3 +305,21 @@ def test_runs_are_compared_in_curves_settings_and_one_table(
     assert list(table["mean IoU of the labels"]) == ["0.700", "0.700"]
     app.multiselect(key="compare-runs").set_value([]).run()
     assert "Choose two runs" in texts(app)
+
+
+def test_every_setting_is_explained() -> None:
+    assert set(all_settings.WORDS) == set(TrainingConfig().as_settings()) - set(all_settings.IN_FORM)
+
+
+def test_the_classic_recipe_and_any_setting_can_be_chosen(
+    project: Project, page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "start", lambda run: None)
+    app = page()
+    app.selectbox(key="train-Coins-preset").set_value("medical").run()
+    (recipe,) = [group for group in app.button_group if group.label == "Recipe"]
+    recipe.set_value([True]).run()
+    click(app, "Start training")
+    (run,) = list_runs(project)
+    assert run.config.preset == "medical classic"
+    assert (run.config.optimizer, run.config.network.activation) == ("radam", "silu")

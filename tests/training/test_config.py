@@ -9,6 +9,7 @@ import pytest
 from core.errors import ConfigError
 from core.networks.card import NetworkConfig
 from core.training.config import TrainingConfig
+from core.training.presets import CLASSIC, PRESETS
 
 
 def test_a_config_survives_json() -> None:
@@ -78,3 +79,9 @@ def test_json_of_another_version_is_refused() -> None:
         TrainingConfig.from_json({**TrainingConfig().to_json(), "wings": 0.9})
     with pytest.raises(ConfigError, match="damaged"):
         TrainingConfig.from_json({"epochs": 3})
+
+
+@pytest.mark.parametrize("config", [*PRESETS.values(), *CLASSIC.values(), TrainingConfig(minutes=2.5)])
+def test_all_settings_as_text_are_the_config_again(config: TrainingConfig) -> None:
+    settings = config.as_settings()
+    assert TrainingConfig().with_settings(settings) == config
