@@ -5,7 +5,7 @@
 
 Each training has so many seconds of one processor core, so that other work on the machine changes little. The splits
 stand in benchmarks/_protocols.py. A row is the mean over the seeds of the test part's figures from one confusion
-matrix each, and in brackets the lowest and highest.
+matrix each, and in brackets the lowest and highest. "s a megapixel" is what one core takes to predict.
 """
 
 import argparse
@@ -35,7 +35,8 @@ from core.inference.evaluate import Pair
 from core.inference.metrics import ConfusionMatrix
 from core.inference.predict import predict
 from core.inference.torch_backend import network_backend
-from core.networks.card import ModelCard
+from core.networks.card import ModelCard, NetworkConfig
+from core.networks.network import Network
 from core.networks.runtime import tune_allocator
 from core.training.config import TrainingConfig
 from core.training.loop import EpochResult, StepResult, TrainingData, train
@@ -45,7 +46,22 @@ from core.training.tiles import LabelledPicture, PictureCache
 RECIPES: Final[Mapping[str, Mapping[str, str]]] = {  # settings on top of what the app proposes for the preset
     "proposed": {},
     "classic": {},  # the classic preset of the same kind, in as many Steps as the time allows
-    "plain unet": {"network.name": "unet", "network.width": "32", "augment": "none"},
+    "plain unet": {"network.name": "unet", "augment": "none"},
+    "from scratch": {"pretrained": "no"},
+    "unet 16": {"network.name": "unet", "network.width": "16"},
+    "unet 32": {"network.name": "unet"},
+    "residual unet 16": {"network.name": "residual_unet", "network.width": "16"},
+    "unet 16, cbam": {"network.name": "unet", "network.width": "16", "network.attention": "cbam"},
+    "unet 16, strided": {"network.name": "unet", "network.width": "16", "network.down": "strided"},
+    "unet 16, group norm": {"network.name": "unet", "network.width": "16", "network.norm": "group"},
+    "deep supervision": {"network.supervision": "2"},
+    "early exits": {"network.supervision": "2", "network.early_exit": "yes"},
+    "unet 16, early exits": {
+        "network.name": "unet",
+        "network.width": "16",
+        "network.supervision": "2",
+        "network.early_exit": "yes",
+    },
 }
 _TIMED: Final = 4  # Steps, the first left out
 _EPOCHS: Final = 5
@@ -69,8 +85,10 @@ def main() -> None:
         print(json.dumps(_child(name, recipe, settings, int(seed), args.core_seconds, args.labelled, args.tuning)))
         return
     print(f"{args.core_seconds:g} s of one core each, {args.seeds} seed(s), settings {settings or 'as proposed'}")
-    print("| set | recipe | steps | mean IoU of the labels | mean Dice, all classes | IoU of each label |")
-    print("|---|---|---|---|---|---|", flush=True)
+    print(
+        "| set | recipe | steps | mean IoU of the labels | mean Dice, all classes | s a megapixel | IoU of each label |"
+    )
+    print("|---|---|---|---|---|---|---|", flush=True)
     with ThreadPoolExecutor(args.at_once) as pool:
         jobs = {
             (name, recipe): [pool.submit(_run, name, recipe, seed, args) for seed in range(args.seeds)]
@@ -85,7 +103,9 @@ def _row(name: str, recipe: str, results: list[dict[str, Any]]) -> str:
         f"{label} {_spread([result['iou'][label] for result in results])}" for label in results[0]["iou"]
     )
     mean, dice = (_spread([result[key] for result in results]) for key in ("mean_iou", "mean_dice"))
-    return f"| {name} | {recipe} | {results[0]['steps']} | {mean} | {dice} | {labels} |"
+    cost = f"{statistics.mean(result['cost'] for result in results):.2f}"
+    notes = "".join(f"; {result['note']}" for result in results if result["note"])
+    return f"| {name} | {recipe} | {results[0]['steps']} | {mean} | {dice} | {cost} | {labels}{notes} |"
 
 
 def _spread(values: list[float | None]) -> str:
@@ -123,17 +143,29 @@ def _child(
         steps = max(_EPOCHS, round(seconds / _step_seconds(config, data)))
         config = replace(config, steps_per_epoch=max(1, steps // _EPOCHS))
         last = [result for result in train(config, data) if isinstance(result, EpochResult)][-1]
-    backend = network_backend(last.network, ModelCard(config.network, split.labels))
-    matrix = ConfusionMatrix(len(split.labels))
+    result = {"steps": config.steps, **_measured(last.network, config.network, protocol, split)}
+    if config.network.early_exit:
+        whole = _measured(last.network, replace(config.network, early_exit=False), protocol, split)
+        result["note"] = f"whole network: {whole['mean_iou']:.3f}, {whole['cost']:.2f} s; {result['note']}"
+    return result
+
+
+def _measured(network: Network, config: NetworkConfig, protocol: Protocol, split: Split) -> dict[str, Any]:
+    backend = network_backend(network, ModelCard(config, split.labels))
+    matrix, pixels, seconds = ConfusionMatrix(len(split.labels)), 0, 0.0
     for pair in split.test:
         image, truth = read_pair(pair, protocol.left_out)
-        matrix.add(truth, predict(image, backend).mask)
-    ious = dict(zip(split.labels.names[1:], matrix.iou()[1:], strict=True))
+        began = time.process_time()
+        found = predict(image, backend).mask
+        seconds += time.process_time() - began
+        pixels += truth.size
+        matrix.add(truth, found)
     return {
-        "steps": config.steps,
         "mean_iou": matrix.mean_iou_foreground,
         "mean_dice": matrix.mean_dice,
-        "iou": ious,
+        "iou": dict(zip(split.labels.names[1:], matrix.iou()[1:], strict=True)),
+        "cost": seconds / (pixels / 1e6),
+        "note": f"windows by the output they ended at: {dict(sorted(backend.exits.items()))}" if backend.exits else "",
     }
 
 
