@@ -35,7 +35,7 @@ from core.inference.evaluate import Pair
 from core.inference.metrics import ConfusionMatrix
 from core.inference.predict import predict
 from core.inference.torch_backend import network_backend
-from core.networks.card import ModelCard, NetworkConfig
+from core.networks.card import ModelCard
 from core.networks.network import Network
 from core.networks.runtime import tune_allocator
 from core.training.config import TrainingConfig
@@ -143,15 +143,16 @@ def _child(
         steps = max(_EPOCHS, round(seconds / _step_seconds(config, data)))
         config = replace(config, steps_per_epoch=max(1, steps // _EPOCHS))
         last = [result for result in train(config, data) if isinstance(result, EpochResult)][-1]
-    result = {"steps": config.steps, **_measured(last.network, config.network, protocol, split)}
+    card = ModelCard(config.network, split.labels, clean_up=config.clean_up)
+    result = {"steps": config.steps, **_measured(last.network, card, protocol, split)}
     if config.network.early_exit:
-        whole = _measured(last.network, replace(config.network, early_exit=False), protocol, split)
+        whole = _measured(last.network, replace(card, network=replace(card.network, early_exit=False)), protocol, split)
         result["note"] = f"whole network: {whole['mean_iou']:.3f}, {whole['cost']:.2f} s; {result['note']}"
     return result
 
 
-def _measured(network: Network, config: NetworkConfig, protocol: Protocol, split: Split) -> dict[str, Any]:
-    backend = network_backend(network, ModelCard(config, split.labels))
+def _measured(network: Network, card: ModelCard, protocol: Protocol, split: Split) -> dict[str, Any]:
+    backend = network_backend(network, card)
     matrix, pixels, seconds = ConfusionMatrix(len(split.labels)), 0, 0.0
     for pair in split.test:
         image, truth = read_pair(pair, protocol.left_out)

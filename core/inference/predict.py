@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from core.annotation.clean_up import clean_up
 from core.annotation.raster import Mask
 from core.errors import ConfigError
 from core.images import RGB, ImageSize
@@ -39,7 +40,7 @@ class PredictConfig:
 
 
 class Prediction(NamedTuple):
-    """mask: (H, W) class ids.  confidence: (H, W) uint8, the probability of that class times 255."""
+    """mask: (H, W) class ids.  confidence: (H, W) uint8, the probability of the most probable class times 255."""
 
     mask: Mask
     confidence: NDArray[np.uint8]
@@ -57,7 +58,7 @@ def predict(
     progress: Callable[[float], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> Prediction:
-    """Class ids and confidence of each pixel of `image` (H, W, 3), of any size.
+    """Class ids, cleaned up as the card says, and confidence of each pixel of `image` (H, W, 3), of any size.
 
     progress is told the part done, up to 1.0.  Raises Cancelled between two windows once `cancelled` says so.
     """
@@ -95,7 +96,7 @@ def predict(
         _write(prediction, band[:, :final, : size.width], top)
         if not last:
             _roll(band, final)
-    return prediction
+    return prediction._replace(mask=clean_up(prediction.mask, card.clean_up))
 
 
 def normalisation_table(normalisation: Normalisation) -> NDArray[np.float32]:

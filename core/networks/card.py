@@ -11,6 +11,7 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from core.annotation.clean_up import CleanUp
 from core.annotation.labels import LabelSet
 from core.errors import ConfigError, ReadError, UserError
 from core.files import read_json, write_json
@@ -108,6 +109,7 @@ class ModelCard:
     normalisation: Normalisation = field(default_factory=Normalisation)
     intensity: IntensityRule = field(default_factory=IntensityRule)
     window: int = 512  # side of a prediction window in pixels
+    clean_up: CleanUp = field(default_factory=CleanUp)  # of each predicted Mask
     name: str = ""
     created: str = ""  # ISO time
     metrics: Mapping[str, Any] = field(default_factory=dict)
@@ -127,6 +129,7 @@ class ModelCard:
             "normalisation": {"mean": list(self.normalisation.mean), "std": list(self.normalisation.std)},
             "intensity": self.intensity.to_json(),
             "window": self.window,
+            "clean_up": self.clean_up.to_json(),
             "metrics": dict(self.metrics),
             "training": dict(self.training),
         }
@@ -139,6 +142,7 @@ class ModelCard:
             normalisation=Normalisation(tuple(value["normalisation"]["mean"]), tuple(value["normalisation"]["std"])),
             intensity=IntensityRule.from_json(value["intensity"]),
             window=int(value["window"]),
+            clean_up=CleanUp.from_json(value.get("clean_up", {})),
             name=str(value.get("name", "")),
             created=str(value.get("created", "")),
             metrics=value.get("metrics", {}),

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Final, Literal, Self, Union, get_args, get_origin, get_type_hints
 
+from core.annotation.clean_up import CleanUp
 from core.errors import ConfigError
 from core.networks.card import NetworkConfig
 
@@ -66,6 +67,10 @@ class TrainingConfig:
     ema_decay: float = 0.98  # of the running mean of the weights; 0 turns it off
     gradient_clip: float = 5.0  # norm; 0 turns it off
     augment: str = "general"
+    smooth: float = 0.0  # what is done to predicted Masks, see CleanUp: pixels
+    close: int = 0
+    split: bool = False
+    drop_below: int = 0
     validate_every: int = 1  # Epochs
     validation_megapixels: float = 6.0  # at most so many pixels validate after an Epoch; the final measurement uses all
     previews: int = 4  # validation pictures shown while it runs
@@ -115,6 +120,10 @@ class TrainingConfig:
     def steps(self) -> int:
         """All Steps of the training, unless `minutes` or a person ends it earlier."""
         return self.epochs * self.steps_per_epoch
+
+    @property
+    def clean_up(self) -> CleanUp:
+        return CleanUp(self.smooth, self.close, self.split, self.drop_below)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -191,6 +200,9 @@ _RANGES: Final[tuple[tuple[str, float, float], ...]] = (
     ("foreground_share", 0, 1),
     ("ema_decay", 0, 0.99999),
     ("gradient_clip", 0, 1e6),
+    ("smooth", 0, 50),
+    ("close", 0, 199),
+    ("drop_below", 0, 10**9),
     ("validate_every", 1, 1_000_000),
     ("validation_megapixels", 0.001, 1e6),
     ("previews", 0, 16),

@@ -172,7 +172,13 @@ class _Learner:
         torch.manual_seed(config.seed)
         self.config = config
         self.device = choose_device(config)
-        self.card = ModelCard(config.network, data.labels, intensity=data.intensity, window=max(config.tile, 512))
+        self.card = ModelCard(
+            config.network,
+            data.labels,
+            intensity=data.intensity,
+            window=max(config.tile, 512),
+            clean_up=config.clean_up,
+        )
         self._mean = torch.tensor(self.card.normalisation.mean, device=self.device).view(1, -1, 1, 1)
         self._std = torch.tensor(self.card.normalisation.std, device=self.device).view(1, -1, 1, 1)
         network = build_network(config.network, pretrained=config.pretrained).to(self.device)

@@ -37,6 +37,8 @@ CLASSIC: Final[Mapping[str, TrainingConfig]] = {
         batch=16,
         epochs=50,
         augment="satellite",
+        close=3,
+        drop_below=100,
     ),
     "medical": replace(
         _PLAIN,
@@ -47,6 +49,7 @@ CLASSIC: Final[Mapping[str, TrainingConfig]] = {
         batch=8,
         epochs=100,
         augment="medical",
+        smooth=1.5,
     ),
     "cell": replace(
         _PLAIN,
@@ -57,6 +60,7 @@ CLASSIC: Final[Mapping[str, TrainingConfig]] = {
         batch=32,
         epochs=30,
         augment="cell",
+        split=True,
     ),
     "industrial": replace(
         _PLAIN,
@@ -66,6 +70,7 @@ CLASSIC: Final[Mapping[str, TrainingConfig]] = {
         batch=16,
         epochs=50,
         augment="industrial",
+        drop_below=20,
     ),
 }
 

@@ -241,6 +241,7 @@ def _card(run: Run, data: "TrainingData", result: "EpochResult") -> ModelCard:
         labels=run.labels,
         intensity=data.intensity,
         window=max(config.tile, 512),
+        clean_up=config.clean_up,
         name=run.name,
         created=now(),
         metrics=result.val_matrix.to_json(run.labels) if result.val_matrix else {},

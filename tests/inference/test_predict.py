@@ -1,10 +1,12 @@
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 
+from core.annotation.clean_up import CleanUp
 from core.annotation.labels import LabelSet
 from core.errors import ConfigError
 from core.images import RGB
@@ -185,3 +187,15 @@ def test_a_live_network_goes_on_training_as_if_nothing_had_happened() -> None:
     assert network.training
     assert all(value.requires_grad for value in network.parameters())
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+def test_a_mask_is_cleaned_up_as_the_card_says() -> None:
+    image, ids = np.zeros((40, 40, 3), np.uint8), np.zeros((40, 40), np.uint8)
+    image[..., 0] = 200
+    for side, left in ((8, 4), (2, 30)):
+        image[4 : 4 + side, left : left + side] = (0, 200, 0)
+        ids[4 : 4 + side, left : left + side] = 1
+    backend = Threshold()
+    assert np.array_equal(predict(image, backend).mask, ids)
+    backend.card = replace(backend.card, clean_up=CleanUp(drop_below=10))
+    assert np.array_equal(predict(image, backend).mask, np.where(np.arange(40) < 20, ids, 0))
