@@ -67,6 +67,8 @@ class TrainingConfig:
     ema_decay: float = 0.98  # of the running mean of the weights; 0 turns it off
     gradient_clip: float = 5.0  # norm; 0 turns it off
     augment: str = "general"
+    cut_mix: float = 0.0  # chance of a Tile to get a rectangle of another
+    copy_paste: float = 0.0  # chance of a Tile to get objects of another
     smooth: float = 0.0  # what is done to predicted Masks, see CleanUp: pixels
     close: int = 0
     split: bool = False
@@ -200,6 +202,8 @@ _RANGES: Final[tuple[tuple[str, float, float], ...]] = (
     ("foreground_share", 0, 1),
     ("ema_decay", 0, 0.99999),
     ("gradient_clip", 0, 1e6),
+    ("cut_mix", 0, 1),
+    ("copy_paste", 0, 1),
     ("smooth", 0, 50),
     ("close", 0, 199),
     ("drop_below", 0, 10**9),

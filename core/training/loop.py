@@ -98,7 +98,7 @@ def train(
     if resume is not None:
         learner.restore(resume)
     clock = Clock(config, learner.seconds)
-    sampler = _sampler(config, data.train, data.cache, augment=config.augment)
+    sampler = _sampler(config, data.train, data.cache, varied=True)
     learns_more = config.consistency and data.unlabelled
     unlabelled = UnlabelledTiles(config, data.unlabelled, data.cache) if learns_more else None
     validation = _Validation(config, data, learner)
@@ -140,7 +140,7 @@ def train(
 
 
 def _sampler(
-    config: TrainingConfig, pictures: Sequence[LabelledPicture], cache: PictureCache, *, augment: str
+    config: TrainingConfig, pictures: Sequence[LabelledPicture], cache: PictureCache, *, varied: bool
 ) -> TileSampler:
     return TileSampler(
         pictures,
@@ -148,8 +148,10 @@ def _sampler(
         tile=config.tile,
         batch=config.batch,
         foreground_share=config.foreground_share,
-        augment=augment,
+        augment=config.augment if varied else "none",
         seed=config.seed,
+        cut_mix=config.cut_mix if varied else 0.0,
+        copy_paste=config.copy_paste if varied else 0.0,
     )
 
 
@@ -343,7 +345,7 @@ class _Validation:
     @torch.no_grad()
     def _loss(self) -> float:
         network = self._learner.average.eval()
-        sampler = _sampler(self._config, self._pictures, self._cache, augment="none")
+        sampler = _sampler(self._config, self._pictures, self._cache, varied=False)
         losses = []
         for step in range(_VALIDATION_BATCHES):
             outputs, target = self._learner.forward(network, sampler.batch(step))

@@ -19,6 +19,8 @@ from core.errors import WriteError
 from core.files import write_error
 from core.images import RGB, ImageSize
 from core.training.augment import Augmentation
+from core.training.batch import Batch as Batch  # part of this door as well
+from core.training.mixing import copy_paste, cut_mix
 
 Read = Callable[[str], tuple[RGB, Mask]]
 
@@ -100,13 +102,6 @@ def _points_by_class(mask: Mask, seed: int) -> dict[int, NDArray[np.int32]]:
     return points
 
 
-class Batch(NamedTuple):
-    """images: (B, side, side, 3) uint8.  masks: (B, side, side) uint8 class ids, 255 where nothing is labelled."""
-
-    images: NDArray[np.uint8]
-    masks: NDArray[np.uint8]
-
-
 class TileSampler:
     """Batches of random Tiles; which ones, only the seed and the number of the Step decide.
 
@@ -124,11 +119,14 @@ class TileSampler:
         foreground_share: float,
         augment: str,
         seed: int,
+        cut_mix: float = 0.0,
+        copy_paste: float = 0.0,
     ) -> None:
         self._pictures = list(pictures)
         self._cache = cache
         self._tile, self._batch, self._seed = tile, batch, seed
         self._augmentation = Augmentation(augment)
+        self._cut_mix, self._copy_paste = cut_mix, copy_paste  # chances of a Tile
         areas = np.array([max(picture.size.pixels / tile**2, 1.0) for picture in self._pictures])
         self._chances = areas / areas.sum()
         self._showing: dict[int, list[int]] = {}  # class id -> the pictures that show it
@@ -147,7 +145,10 @@ class TileSampler:
         for i in range(self._batch):
             image, mask = self._centred(random) if i >= self._first_centred else self._anywhere(random)
             images[i], masks[i] = self._augmentation(image, mask)
-        return Batch(images, masks)
+        pasted = (
+            copy_paste(Batch(images, masks), random, self._copy_paste) if self._copy_paste else Batch(images, masks)
+        )
+        return cut_mix(pasted, random, self._cut_mix) if self._cut_mix else pasted
 
     def _centred(self, random: np.random.Generator) -> tuple[RGB, Mask]:
         class_ids = sorted(self._showing)

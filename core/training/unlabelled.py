@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from core.annotation.labels import IGNORE_ID
 from core.training.augment import Augmentation
 from core.training.config import TrainingConfig
+from core.training.mixing import cut_mix
 from core.training.tiles import Batch, LabelledPicture, PictureCache, TileSampler
 
 Teacher = Callable[[NDArray[np.uint8]], NDArray[np.float32]]  # (B, H, W, 3) -> probabilities (B, C, H, W)
@@ -21,7 +22,6 @@ Teacher = Callable[[NDArray[np.uint8]], NDArray[np.float32]]  # (B, H, W, 3) -> 
 _BEGIN: Final = 0.2  # of the training: before, predictions are too poor to learn from
 _SEED: Final = 7_654_321  # so that other Tiles are drawn than from the labelled pictures
 _MIXED: Final = 0.5  # chance of a Tile to get a part of another
-_PART: Final = (0.2, 0.6)  # of a Tile's area that comes from the other
 
 
 class UnlabelledTiles:
@@ -52,7 +52,7 @@ class UnlabelledTiles:
         weak = self._sampler.batch(step).images
         masks = sure_labels(teacher(weak), self._config.sure)
         images = np.stack([self._strong(image, mask)[0] for image, mask in zip(weak, masks, strict=True)])
-        return cut_mix(Batch(images, masks), random)
+        return cut_mix(Batch(images, masks), random, _MIXED)
 
 
 def sure_labels(probabilities: NDArray[np.float32], sure: float) -> NDArray[np.uint8]:
@@ -60,20 +60,3 @@ def sure_labels(probabilities: NDArray[np.float32], sure: float) -> NDArray[np.u
     ids = probabilities.argmax(axis=1).astype(np.uint8)
     ids[probabilities.max(axis=1) < sure] = IGNORE_ID
     return ids
-
-
-def cut_mix(batch: Batch, random: np.random.Generator) -> Batch:
-    """Some Tiles with a rectangle of the next one and its labels."""
-    images, masks = batch.images.copy(), batch.masks.copy()
-    side = images.shape[1]
-    for i in range(len(images)):
-        if random.random() >= _MIXED:
-            continue
-        area, ratio = random.uniform(*_PART), np.exp(random.uniform(-0.7, 0.7))
-        height = min(side, round(side * np.sqrt(area * ratio)))
-        width = min(side, round(side * np.sqrt(area / ratio)))
-        top, left = random.integers(side - height + 1), random.integers(side - width + 1)
-        part = np.s_[top : top + height, left : left + width]
-        other = (i + 1) % len(images)
-        images[i][part], masks[i][part] = batch.images[other][part], batch.masks[other][part]
-    return Batch(images, masks)

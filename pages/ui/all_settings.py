@@ -39,6 +39,8 @@ WORDS: Final[Mapping[str, str]] = {
     "tversky_beta": "Of tversky: what a miss weighs.",
     "ohem_share": "Of ohem: the part of the pixels that counts.",
     "boundary_width": "Of boundary: how many pixels from a border count.",
+    "cut_mix": "Chance of a tile to get a rectangle of another one.",
+    "copy_paste": "Chance of a tile to get objects of another one: for rare things.",
     "consistency": "How much pictures without labels teach; 0: they do not train. See the benchmark notes.",
     "unlabelled_batch": "Tiles of such pictures in each step.",
     "sure": "From this probability on a prediction on them counts as a label.",

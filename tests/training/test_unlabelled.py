@@ -4,8 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from core.annotation.labels import IGNORE_ID, LabelSet
@@ -16,7 +14,7 @@ from core.project.split import Split
 from core.training.loop import EpochResult, TrainingData, train
 from core.training.run import unlabelled_rows
 from core.training.tiles import Batch, LabelledPicture, PictureCache
-from core.training.unlabelled import UnlabelledTiles, cut_mix, sure_labels
+from core.training.unlabelled import UnlabelledTiles, sure_labels
 from tests.training.scenes import SIDE, make_project, tiny
 
 
@@ -39,17 +37,6 @@ def data(folder: Path, *, unlabelled: int) -> TrainingData:
 def test_only_what_the_teacher_is_sure_of_is_a_label() -> None:
     probabilities = np.array([[0.96, 0.5, 0.02], [0.04, 0.5, 0.98]], np.float32)[None, :, None]
     assert sure_labels(probabilities, 0.95).tolist() == [[[0, IGNORE_ID, 1]]]
-
-
-@given(st.integers(0, 2**31), st.integers(1, 5))
-def test_mixed_tiles_keep_each_pixel_with_its_label(seed: int, count: int) -> None:
-    random = np.random.default_rng(seed)
-    masks = random.integers(0, 200, (count, 16, 16), dtype=np.uint8)
-    mixed = cut_mix(Batch(masks[..., None].repeat(3, axis=-1), masks), random)
-    assert (mixed.images == mixed.masks[..., None]).all()
-    assert mixed.masks.shape == masks.shape
-    for i, mask in enumerate(mixed.masks):
-        assert ((mask == masks[i]) | (mask == masks[(i + 1) % count])).all()
 
 
 def teacher(images: NDArray[np.uint8]) -> NDArray[np.float32]:
