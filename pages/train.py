@@ -8,6 +8,7 @@ from core.project.project import Project
 from core.training.run import Run, create_run, list_runs
 from core.training.supervisor import start
 from pages.ui import frame
+from pages.ui.augment_preview import show_preview
 from pages.ui.cached import rows_of
 from pages.ui.compare import show_comparison
 from pages.ui.run_view import show_run, state_words
@@ -60,6 +61,7 @@ def _offer_training(project: Project) -> None:
     if settings is None:
         return
     config, name = settings
+    show_preview(project, chosen, config)
     with place:
         show_estimate(config, chosen.facts)
     if st.button("Start training", type="primary", icon=":material/play_arrow:", key="start-training"):

@@ -67,6 +67,7 @@ def _camera(library: Any) -> list[Transform]:
     return [
         library.GaussNoise(std_range=(0.02, 0.08), p=0.1),
         library.GaussianBlur(blur_limit=(3, 5), p=0.1),
+        library.Downscale(scale_range=(0.5, 0.9), p=0.1),
     ]
 
 

@@ -65,7 +65,7 @@ class PictureCache:
         if name not in self._pictures:
             image, mask = self._read(name)
             pixels = np.dstack((image, mask))
-            points = _points_by_class(mask, zlib.crc32(name.encode()))
+            points = drawn_points(mask, zlib.crc32(name.encode()))
             self._pictures[name] = DecodedPicture(self._kept(pixels), points)
         return self._pictures[name]
 
@@ -89,8 +89,8 @@ def _spill_error(path: Path, error: OSError) -> WriteError:
     )
 
 
-def _points_by_class(mask: Mask, seed: int) -> dict[int, NDArray[np.int32]]:
-    """Random pixels of each drawn class."""
+def drawn_points(mask: Mask, seed: int = 0) -> dict[int, NDArray[np.int32]]:
+    """Random pixels of each drawn class, as (N, 2) rows and columns; at most some thousands of each."""
     random = np.random.default_rng(seed)
     points = {}
     for class_id in np.unique(mask):

@@ -323,3 +323,17 @@ def test_the_classic_recipe_and_any_setting_can_be_chosen(
     (run,) = list_runs(project)
     assert run.config.preset == "medical classic"
     assert (run.config.optimizer, run.config.network.activation) == ("radam", "silu")
+
+
+def test_the_preview_shows_own_pictures_varied_once_it_is_opened(page: Page) -> None:
+    app = page()
+    assert not [box for box in app.selectbox if box.label == "Picture"]
+    (part,) = [one for one in app.expander if one.label == "How your pictures are varied"]
+    assert not part.proto.expanded
+    app.session_state["varied-Coins"] = True
+    app.run()
+    assert not app.exception
+    (names,) = [box for box in app.selectbox if box.label == "Picture"]
+    assert "s9" not in names.options  # begun, not finished
+    assert len(app.get("imgs")) == 8
+    click(app, "Other variations")
