@@ -135,16 +135,6 @@ def train(args: argparse.Namespace) -> Result:
     return {**worker.outcome(read_run(run.folder)), "seconds": round(time.monotonic() - started, 1)}
 
 
-def tensorboard(args: argparse.Namespace) -> Result:
-    import subprocess
-
-    from core.training.tensorboard import command
-
-    project = Project.open(args.project)
-    code = subprocess.run(command(project, args.port), check=False).returncode
-    return {"code": code, "text": "TensorBoard has ended."}
-
-
 def evaluate(args: argparse.Namespace) -> Result:
     from core.inference.evaluate import evaluate, pair_files, read_pairs
     from core.inference.scores import ScoreConfig
@@ -269,10 +259,6 @@ def _parser() -> argparse.ArgumentParser:
     trained.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting; may be repeated")
     trained.add_argument("--resume", metavar="RUN", help="go on with this run (its name or folder)")
     trained.add_argument("--seed", type=int)
-
-    watched = verb("tensorboard", tensorboard, "open TensorBoard on a project's runs, on this machine only")
-    watched.add_argument("project", type=Path, metavar="PROJECT")
-    watched.add_argument("--port", type=int, default=6006)
 
     judged = verb("evaluate", evaluate, "measure a model on pictures with known masks")
     judged.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="a model's folder, or a project")

@@ -5,7 +5,6 @@
         split.json        which Samples train and which validate: a snapshot
         status.json       state, process and heartbeat, written every two seconds
         metrics.csv       a row an Epoch; steps.csv: a row every second or so; log.txt
-        tensorboard/      the curves once more, as TensorBoard events
         previews/         <sample>.jpg: picture, truth and prediction side by side
         comparison.json   the new model and the current one on the same validation pictures
         best/             Checkpoint; last/state.safetensors: all that is needed to go on

@@ -30,7 +30,6 @@ from core.training.run import (
     stop_requested,
 )
 from core.training.supervisor import resume, start
-from core.training.tensorboard import address, open_tensorboard
 from pages.ui.cached import stamp_of
 from pages.ui.charts import label_text, show_class_bars
 from pages.ui.curves import show_run_curves
@@ -238,7 +237,6 @@ def _show_actions(project: Project, run: Run) -> None:
             _act(lambda: start(run))
         if run.best is not None:
             link("predict", "Predict with it", model=run.id)
-        _offer_tensorboard(project)
         with st.popover("Rename", icon=":material/edit:"):
             name = st.text_input("Name", run.name, key=f"name-{run.id}-{run.name}", max_chars=60)
             if st.button("Rename", key=f"rename-{run.id}"):
@@ -247,16 +245,6 @@ def _show_actions(project: Project, run: Run) -> None:
             st.markdown(f"Delete **{escape(run.name)}** and its models? This cannot be undone.")
             if st.button("Delete for good", key=f"delete-{run.id}"):
                 _act(lambda: delete_run(project, run))
-
-
-def _offer_tensorboard(project: Project) -> None:
-    """A button that starts it, then the link to it."""
-    found = address(project)
-    if found is not None:
-        st.link_button("TensorBoard", found, icon=":material/open_in_new:")
-    elif st.button("Open TensorBoard", icon=":material/monitoring:", help="The same curves and pictures, elsewhere."):
-        with st.spinner("TensorBoard starts"):
-            _act(lambda: open_tensorboard(project))
 
 
 def _act(action: Callable[[], object]) -> None:
