@@ -135,6 +135,21 @@ def train(args: argparse.Namespace) -> Result:
     return {**worker.outcome(read_run(run.folder)), "seconds": round(time.monotonic() - started, 1)}
 
 
+def tensorboard(args: argparse.Namespace) -> Result:
+    from core.training.tensorboard import has_events, serve
+
+    project = Project.open(args.project)
+    if not has_events(project):
+        raise ReadError(f"No run of {project.folder} has events for TensorBoard.", hint="Train first.")
+    address = serve(project.runs, port=args.port)
+    print(f"TensorBoard is at {address} until Ctrl+C.", file=sys.stderr, flush=True)
+    try:
+        while True:
+            time.sleep(3600)
+    except KeyboardInterrupt:
+        return {"address": address, "text": "TensorBoard has ended."}
+
+
 def evaluate(args: argparse.Namespace) -> Result:
     from core.inference.evaluate import evaluate, pair_files, read_pairs
     from core.inference.scores import ScoreConfig
@@ -259,6 +274,10 @@ def _parser() -> argparse.ArgumentParser:
     trained.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting; may be repeated")
     trained.add_argument("--resume", metavar="RUN", help="go on with this run (its name or folder)")
     trained.add_argument("--seed", type=int)
+
+    watched = verb("tensorboard", tensorboard, "show the curves and pictures of all runs in TensorBoard")
+    watched.add_argument("project", type=Path, metavar="PROJECT")
+    watched.add_argument("--port", type=int, default=0, help="a free one, if not given")
 
     judged = verb("evaluate", evaluate, "measure a model on pictures with known masks")
     judged.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="a model's folder, or a project")

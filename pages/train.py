@@ -12,6 +12,7 @@ from pages.ui.augment_preview import show_preview
 from pages.ui.cached import rows_of
 from pages.ui.compare import show_comparison
 from pages.ui.run_view import show_run, state_words
+from pages.ui.tensorboard import show_board
 from pages.ui.training_form import choose_settings, show_estimate, show_set, training_set
 from pages.ui.words import moment, score, told_apart
 
@@ -28,6 +29,7 @@ def train_page(project: Project) -> None:
         show_comparison(project, runs)
     elif view == _RUNS:
         show_run(project, _choose_run(project, runs, training))
+        show_board(project)
     else:
         _offer_training(project)
 

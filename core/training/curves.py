@@ -39,13 +39,15 @@ class Curves:
         self._begin("metrics.csv", columns, "epoch", epoch)
         self._begin("steps.csv", STEP_COLUMNS, "step", step)
 
-    def add_step(self, result: "StepResult") -> None:
-        """At most a row a second, and always the first: a person waits for it."""
+    def add_step(self, result: "StepResult") -> bool:
+        """At most a row a second, and always the first: a person waits for it. Whether there is one for this Step."""
         at = time.monotonic()
-        if at - self._last_row >= _STEP_ROWS_EVERY:
-            self._last_row = at
-            row = (result.step, result.epoch, result.seconds, result.loss, result.learning_rate)
-            self._append("steps.csv", row)
+        if at - self._last_row < _STEP_ROWS_EVERY:
+            return False
+        self._last_row = at
+        row = (result.step, result.epoch, result.seconds, result.loss, result.learning_rate)
+        self._append("steps.csv", row)
+        return True
 
     def add_epoch(self, result: "EpochResult") -> None:
         val = result.val_matrix

@@ -6,6 +6,7 @@
         status.json       state, process and heartbeat, written every two seconds
         metrics.csv       a row an Epoch; steps.csv: a row every second or so; log.txt
         previews/         <sample>.jpg: picture, truth and prediction side by side
+        tensorboard/      the curves once more, and pictures of about 20 Epochs, as TensorBoard events
         comparison.json   the new model and the current one on the same validation pictures
         best/             Checkpoint; last/state.safetensors: all that is needed to go on
 

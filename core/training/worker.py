@@ -32,6 +32,7 @@ from core.project.project import Project
 from core.training.columns import read_columns
 from core.training.curves import Curves
 from core.training.estimate import median_step, remember_step
+from core.training.events import Events
 from core.training.heartbeat import Pace, Status
 from core.training.retrain import compare_and_promote, read_comparison, read_truth
 from core.training.run import Run, read_run, run_split, stop_requested, unlabelled_rows, usable_rows
@@ -135,12 +136,13 @@ def _train(run: Run, status: Status, on_epoch: OnEpoch | None) -> bool:
     log(run.folder, f"{config.network.name}, batch {config.batch} of {config.tile} pixels, seed {config.seed}")
     data = _training_data(project, run)
     state = _read_state(run.folder)
-    curves = Curves(run, state)
+    curves, events = Curves(run, state), Events(run, state, lambda text: log(run.folder, text))
     pace, times = Pace(run.config), deque[float](maxlen=_STEPS_TIMED)
     try:
         for result in train(config, data, resume=state):
             if isinstance(result, StepResult):
-                curves.add_step(result)
+                if curves.add_step(result):
+                    events.add_step(result)
                 times.append(result.seconds)
                 status.update(**pace.of(result))
                 if stop_requested(run.folder):
@@ -149,7 +151,7 @@ def _train(run: Run, status: Status, on_epoch: OnEpoch | None) -> bool:
                 if result.step % config.steps_per_epoch == 0:
                     status.update(doing="validates")
                 continue
-            _write_epoch(run, data, curves, result)
+            _write_epoch(run, data, curves, events, result)
             _remember(run, list(times))
             status.update(doing="trains")
             if on_epoch is not None:
@@ -208,20 +210,20 @@ def _training_data(project: Project, run: Run) -> "TrainingData":
     return TrainingData(run.labels, project.settings.intensity, listed["train"], listed["val"], cache, further)
 
 
-def _write_epoch(run: Run, data: "TrainingData", curves: Curves, result: "EpochResult") -> None:
+def _write_epoch(run: Run, data: "TrainingData", curves: Curves, events: Events, result: "EpochResult") -> None:
     """The Epoch's files: best model, previews, curve point, and last of all the state to go on from."""
     from core.networks.checkpoint import save_checkpoint
 
     if result.is_best:
         save_checkpoint(run.folder / "best", result.network, _card(run, data, result))
+    pictures = {}
     for name, mask in result.predictions.items():
         picture = data.cache[name]
-        write_bytes(
-            run.folder / "previews" / f"{safe_name(name)}.jpg",
-            encode_jpeg(triplet(picture.image, picture.mask, mask, run)),
-            durable=False,
-        )
+        pictures[name] = triplet(picture.image, picture.mask, mask, run)
+        path = run.folder / "previews" / f"{safe_name(name)}.jpg"
+        write_bytes(path, encode_jpeg(pictures[name]), durable=False)
     curves.add_epoch(result)
+    events.add_epoch(result, pictures)
     _write_state(run.folder, result.state)
     log(run.folder, f"Epoch {result.epoch}: {_in_words(result)}{', the best so far' if result.is_best else ''}")
 
