@@ -19,7 +19,7 @@ WORDS: Final = {
     "medical": "Mirrored, turned up to 30 degrees; size by a fifth; mild light, noise, blur and sharpness.",
     "cell": "All eight orientations; size by a third; light, stain, noise, blur and sharpness.",
     "industrial": "Mirrored, turned up to 15 degrees; size by a sixth; much light, noise, blur and sharpness.",
-    "general": "Mirrored left to right, turned up to 15 degrees; size by a quarter; light, colour, noise, blur, sharpness.",
+    "general": "Mirrored left to right, turned up to 15 degrees; size by a quarter; light, colour, noise, blur.",
     "none": "Not varied at all.",
 }
 

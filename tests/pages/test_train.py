@@ -335,5 +335,5 @@ def test_the_preview_shows_own_pictures_varied_once_it_is_opened(page: Page) -> 
     assert not app.exception
     (names,) = [box for box in app.selectbox if box.label == "Picture"]
     assert "s9" not in names.options  # begun, not finished
-    assert len(app.get("imgs")) == 8
+    assert len(app.get("image")) == 8
     click(app, "Other variations")
