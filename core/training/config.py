@@ -15,6 +15,7 @@ AUGMENTATION_NAMES: Final = ("satellite", "medical", "cell", "industrial", "gene
 SCHEDULES: Final = ("cosine", "poly", "constant")
 LOSS_NAMES: Final = ("cross_entropy", "dice", "lovasz", "focal", "tversky", "ohem", "boundary")
 OPTIMIZERS: Final = ("adamw", "radam", "sgd")
+CLASS_WEIGHTS: Final = ("none", "inverse", "median")
 DEVICES: Final = ("auto", "cpu", "cuda")
 
 # What else changes when another network is chosen by name alone.
@@ -58,6 +59,7 @@ class TrainingConfig:
     tversky_beta: float = 0.7
     ohem_share: float = 0.25  # of the pixels, the hardest
     boundary_width: int = 2  # pixels from a border
+    class_weights: Literal["none", "inverse", "median"] = "none"  # by frequency, in the losses that go by pixels
     foreground_share: float = 0.33  # of the Tiles of a batch: centred on a drawn pixel
     ema_decay: float = 0.98  # of the running mean of the weights; 0 turns it off
     gradient_clip: float = 5.0  # norm; 0 turns it off
@@ -89,6 +91,7 @@ class TrainingConfig:
             ("schedule", self.schedule, SCHEDULES),
             ("optimizer", self.optimizer, OPTIMIZERS),
             ("augment", self.augment, AUGMENTATION_NAMES),
+            ("class_weights", self.class_weights, CLASS_WEIGHTS),
             ("device", self.device, DEVICES),
         ):
             if value not in choices:

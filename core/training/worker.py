@@ -28,6 +28,7 @@ from core.networks.card import ModelCard
 from core.networks.runtime import share_cores, tune_allocator
 from core.process import give_way
 from core.project.project import Project
+from core.training.balance import class_weights
 from core.training.columns import read_columns
 from core.training.curves import Curves
 from core.training.estimate import median_step, remember_step
@@ -185,6 +186,7 @@ def _training_data(project: Project, run: Run) -> "TrainingData":
                 name,
                 rows[name].size,
                 frozenset(i for i, count in rows[name].pixels.items() if count and 0 < i < len(run.labels)),
+                rows[name].pixels,
             )
             for name in names
         ]
@@ -194,6 +196,12 @@ def _training_data(project: Project, run: Run) -> "TrainingData":
     log(run.folder, f"{len(listed['train'])} pictures train, {len(listed['val'])} validate")
     if not listed["val"]:
         log(run.folder, "No picture validates: the best epoch is the one of the lowest training loss.")
+    weights = class_weights(
+        run.config.class_weights, [picture.pixels for picture in listed["train"]], classes=len(run.labels)
+    )
+    if weights:
+        said = ", ".join(f"{name} {weight:.2f}" for name, weight in zip(run.labels.names, weights, strict=True))
+        log(run.folder, f"So much does a pixel of each class weigh: {said}")
     budget = min(int(psutil.virtual_memory().available * _CACHE_SHARE), _CACHE_MOST)
     cache = PictureCache(read, budget=budget, spill=run.folder / _CACHE)
     return TrainingData(run.labels, project.settings.intensity, listed["train"], listed["val"], cache)

@@ -25,6 +25,7 @@ def test_a_config_survives_json() -> None:
         ({"tile": 100}, "A tile of 100 pixels does not fit the network. Choose a multiple of 32, for example 96"),
         ({"schedule": "magic"}, "schedule cannot be 'magic'. Choose one of cosine, poly, constant"),
         ({"augment": "wild"}, "augment cannot be 'wild'"),
+        ({"class_weights": "heavy"}, "class_weights cannot be 'heavy'. Choose one of none, inverse, median"),
         ({"device": "abacus"}, "device cannot be 'abacus'"),
         ({"cross_entropy": 0.0, "dice": 0.0, "lovasz": 0.0}, "All loss weights are 0"),
         ({"network": NetworkConfig(name="unet", depth=4)}, "There are no pretrained weights for unet"),

@@ -39,8 +39,10 @@ def make_data(folder: Path, *, train: str = "abcd", val: str = "yz", seen: list[
         return scene(name)
 
     cache = PictureCache(read, budget=10_000_000, spill=folder / "cache")
+    pixels = {0: SIDE**2 - 256, 1: 256}
     listed = [
-        [LabelledPicture(name, ImageSize(SIDE, SIDE), frozenset({1})) for name in names] for names in (train, val)
+        [LabelledPicture(name, ImageSize(SIDE, SIDE), frozenset({1}), pixels) for name in names]
+        for names in (train, val)
     ]
     return TrainingData(LabelSet.of(["square"]), IntensityRule(), listed[0], listed[1], cache)
 
@@ -159,3 +161,13 @@ def test_a_gpu_that_is_not_there_is_said(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UserError, match="no GPU"):
         next(train(tiny(device="cuda"), make_data(tmp_path)))
+
+
+def test_a_rare_class_that_weighs_more_is_found_more_often(tmp_path: Path) -> None:
+    recalls = {}
+    for kind in ("none", "inverse"):
+        config = tiny(epochs=1, class_weights=kind, cross_entropy=1.0, dice=0.0, lovasz=0.0, foreground_share=0.0)
+        matrix = epochs(train(config, make_data(tmp_path)))[0].val_matrix
+        assert matrix is not None
+        recalls[kind] = matrix.recall()[1] or 0.0
+    assert recalls["inverse"] > recalls["none"]

@@ -233,6 +233,13 @@ def test_a_home_that_cannot_be_written_does_not_stop_the_training(
     assert "not kept for later estimates" in log_tail(run.folder)
 
 
+def test_what_each_class_weighs_is_in_the_log(project: Project) -> None:
+    run = create_run(project, tiny(class_weights="inverse", epochs=1))
+    worker.work(run.folder)
+    assert "_background_ 0.6" in log_tail(run.folder)
+    assert ", square 2." in log_tail(run.folder)
+
+
 def test_the_outcome_is_json_and_words(project: Project) -> None:
     run = create_run(project, tiny())
     worker.work(run.folder)
