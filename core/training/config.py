@@ -12,7 +12,7 @@ from core.errors import ConfigError
 from core.networks.card import NetworkConfig
 
 AUGMENTATION_NAMES: Final = ("satellite", "medical", "cell", "industrial", "general", "none")
-SCHEDULES: Final = ("cosine", "poly", "constant")
+SCHEDULES: Final = ("cosine", "poly", "constant", "step", "plateau")
 LOSS_NAMES: Final = ("cross_entropy", "dice", "lovasz", "focal", "tversky", "ohem", "boundary")
 OPTIMIZERS: Final = ("adamw", "radam", "sgd")
 CLASS_WEIGHTS: Final = ("none", "inverse", "median")
@@ -46,7 +46,11 @@ class TrainingConfig:
     learning_rate: float = 1e-3
     weight_decay: float = 1e-2
     warm_up: float = 0.05  # share of all Steps in which the learning rate rises from 0
-    schedule: Literal["cosine", "poly", "constant"] = "cosine"
+    schedule: Literal["cosine", "poly", "constant", "step", "plateau"] = "cosine"
+    drops: int = 2  # step: how often the learning rate drops, evenly over the training
+    drop_factor: float = 0.1  # step and plateau: to this part of itself
+    plateau_epochs: int = 10  # plateau: the learning rate drops after so many validations without a better score
+    patience: int = 0  # the training ends after so many validations without a better score; 0: never
     cross_entropy: float = 0.5  # weights of the losses, see losses.py
     dice: float = 0.3
     lovasz: float = 0.2
@@ -161,6 +165,10 @@ _RANGES: Final[tuple[tuple[str, float, float], ...]] = (
     ("weight_decay", 0, 10),
     ("momentum", 0, 0.9999),
     ("warm_up", 0, 1),
+    ("drops", 0, 100),
+    ("drop_factor", 0.001, 1),
+    ("plateau_epochs", 1, 1_000_000),
+    ("patience", 0, 1_000_000),
     ("cross_entropy", 0, 1000),
     ("dice", 0, 1000),
     ("lovasz", 0, 1000),

@@ -3,7 +3,7 @@
 import copy
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -19,6 +19,7 @@ from core.networks.card import ModelCard
 from core.training.balance import class_weights
 from core.training.config import TrainingConfig
 from core.training.losses import weighted_loss
+from core.training.schedule import Course
 from core.training.tiles import Batch, LabelledPicture, PictureCache, TileSampler
 
 
@@ -38,7 +39,7 @@ class TrainingState:
     """All that is needed to go on exactly: tensors by name, and numbers. Valid until the next iteration."""
 
     tensors: Mapping[str, Tensor]
-    numbers: Mapping[str, Any]  # epoch, step, seconds, best
+    numbers: Mapping[str, Any]  # those of the Course
 
 
 def choose_device(config: TrainingConfig) -> torch.device:
@@ -66,8 +67,7 @@ class Learner:
         self.optimizer = _optimizer(config, self.network)
         weights = class_weights(config.class_weights, [p.pixels for p in data.train], classes=config.network.classes)
         self._class_weights = torch.tensor(weights, device=self.device) if weights else None
-        self.epoch, self.step, self.seconds = 0, 0, 0.0
-        self.best: tuple[float, float] | None = None
+        self.course = Course()
 
     def learn(self, batch: Batch, rate: float, matrix: ConfusionMatrix) -> float:
         """One Step; its loss. What the network saw right and wrong is added to `matrix`."""
@@ -76,13 +76,13 @@ class Learner:
             group["lr"] = rate
         logits, target = self.forward(self.network, batch)
         loss = self.loss(logits, target)
-        value = finite(float(loss.detach()), self.step + 1)
+        value = finite(float(loss.detach()), self.course.step + 1)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if self.config.gradient_clip:
             nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_clip)
         self.optimizer.step()
-        self.step += 1
+        self.course.step += 1
         if self.config.ema_decay:
             self._update_average()
         matrix.add(batch.masks, logits.detach().argmax(dim=1).to(torch.uint8).cpu().numpy())
@@ -102,7 +102,8 @@ class Learner:
 
     @torch.no_grad()
     def _update_average(self) -> None:
-        decay = min(self.config.ema_decay, (1 + self.step) / (10 + self.step))  # the first weights are forgotten soon
+        step = self.course.step
+        decay = min(self.config.ema_decay, (1 + step) / (10 + step))  # the first weights are forgotten soon
         for mean, value in zip(self.average.state_dict().values(), self.network.state_dict().values(), strict=True):
             if mean.is_floating_point():
                 mean.lerp_(value, 1 - decay)
@@ -115,8 +116,7 @@ class Learner:
             tensors |= {f"average.{name}": value for name, value in self.average.state_dict().items()}
         for index, values in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{name}": value for name, value in values.items()}
-        numbers = {"epoch": self.epoch, "step": self.step, "seconds": self.seconds, "best": self.best}
-        return TrainingState(tensors, numbers)
+        return TrainingState(tensors, asdict(self.course))
 
     def restore(self, state: TrainingState) -> None:
         """Go on from `state`. Raises ReadError when it is not of this Config."""
@@ -137,13 +137,12 @@ class Learner:
                 moments.setdefault(int(index), {})[key] = laid.detach()
             groups = self.optimizer.state_dict()["param_groups"]
             self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
-        except (RuntimeError, LookupError, ValueError) as error:
+            best = state.numbers["best"]
+            self.course = Course(**{**state.numbers, "best": tuple(best) if best else None})
+        except (RuntimeError, LookupError, TypeError, ValueError) as error:
             raise ReadError(
                 "The saved state does not fit the settings of this run.", hint="Start a new run."
             ) from error
-        numbers = state.numbers
-        self.epoch, self.step, self.seconds = numbers["epoch"], numbers["step"], numbers["seconds"]
-        self.best = tuple(numbers["best"]) if numbers["best"] else None
 
 
 def finite(loss: float, step: int) -> float:

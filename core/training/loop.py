@@ -10,8 +10,9 @@ from core.inference.metrics import ConfusionMatrix
 from core.training.config import TrainingConfig
 from core.training.learner import Learner, TrainingState, tile_sampler
 from core.training.learner import TrainingData as TrainingData  # part of this door, though not used here
-from core.training.schedule import Clock, learning_rate
-from core.training.validation import Validation, score
+from core.training.schedule import Clock, Course, learning_rate
+from core.training.tiles import TileSampler
+from core.training.validation import Validation
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,18 @@ class EpochResult:
     predictions: Mapping[str, Mask] = field(default_factory=dict)
 
 
-def train(
-    config: TrainingConfig, data: TrainingData, *, resume: TrainingState | None = None
-) -> Iterator[StepResult | EpochResult]:
+@dataclass(frozen=True)
+class Notice:
+    """What a person should know of the training's course; it comes after Step `step`."""
+
+    step: int
+    text: str
+
+
+Result = StepResult | EpochResult | Notice
+
+
+def train(config: TrainingConfig, data: TrainingData, *, resume: TrainingState | None = None) -> Iterator[Result]:
     """Train, and yield each Step and each Epoch.
 
     Without validation pictures the best Epoch is the one of the lowest training loss. Raises UserError when the loss
@@ -59,39 +69,54 @@ def train(
     learner = Learner(config, data)
     if resume is not None:
         learner.restore(resume)
-    clock = Clock(config, learner.seconds)
+    clock = Clock(config, learner.course.seconds)
     sampler = tile_sampler(config, data.train, data.cache, augment=config.augment)
     validation = Validation(config, data, learner)
-    while not clock.over(learner.step):
-        epoch, losses = learner.epoch + 1, []
-        matrix = ConfusionMatrix(config.network.classes)
-        for _ in range(config.steps_per_epoch):
-            rate = learning_rate(config, clock.progress(learner.step))
-            loss = learner.learn(sampler.batch(learner.step), rate, matrix)
-            losses.append(loss)
-            yield StepResult(learner.step, epoch, clock.seconds(), loss, rate, clock.progress(learner.step))
-            if clock.over(learner.step):
-                break
-        learner.epoch, train_loss = epoch, sum(losses) / len(losses)
-        began = clock.seconds()
-        found = validation.measure() if epoch % config.validate_every == 0 or clock.over(learner.step) else None
-        clock.validation_seconds = clock.seconds() - began
-        learner.seconds = clock.seconds()
-        reached = score(found, train_loss, validates=bool(data.val))
-        is_best = reached is not None and (learner.best is None or reached > learner.best)
-        learner.best = reached if is_best else learner.best
-        yield EpochResult(
-            epoch=epoch,
-            step=learner.step,
-            seconds=learner.seconds,
-            learning_rate=rate,
-            train_loss=train_loss,
-            train_matrix=matrix,
-            val_loss=found.loss if found else None,
-            val_matrix=found.matrix if found else None,
-            is_best=is_best,
-            progress=clock.progress(learner.step),
-            network=learner.average,
-            state=learner.state(),
-            predictions=found.predictions if found else {},
-        )
+    while not clock.over(learner.course.step):
+        if config.patience and learner.course.since_best >= config.patience:
+            yield Notice(learner.course.step, _no_better(config, learner.course))
+            break
+        yield from _epoch(config, learner, clock, sampler, validation)
+
+
+def _epoch(
+    config: TrainingConfig, learner: Learner, clock: Clock, sampler: TileSampler, validation: Validation
+) -> Iterator[Result]:
+    """One Epoch: its Steps, its measurement."""
+    course, losses = learner.course, list[float]()
+    matrix = ConfusionMatrix(config.network.classes)
+    for _ in range(config.steps_per_epoch):
+        rate = learning_rate(config, clock.progress(course.step), course.plateaus)
+        losses.append(learner.learn(sampler.batch(course.step), rate, matrix))
+        progress = clock.progress(course.step)
+        yield StepResult(course.step, course.epoch + 1, clock.seconds(), losses[-1], rate, progress)
+        if clock.over(course.step):
+            break
+    course.epoch += 1
+    train_loss = sum(losses) / len(losses)
+    began = clock.seconds()
+    found = validation.measure() if course.epoch % config.validate_every == 0 or clock.over(course.step) else None
+    clock.validation_seconds = clock.seconds() - began
+    course.seconds = clock.seconds()
+    reached = validation.score(found, train_loss)
+    is_best = reached is not None and course.add_score(reached, plateau=config.plateau_epochs)
+    yield EpochResult(
+        epoch=course.epoch,
+        step=course.step,
+        seconds=course.seconds,
+        learning_rate=rate,
+        train_loss=train_loss,
+        train_matrix=matrix,
+        val_loss=found.loss if found else None,
+        val_matrix=found.matrix if found else None,
+        is_best=is_best,
+        progress=clock.progress(course.step),
+        network=learner.average,
+        state=learner.state(),
+        predictions=found.predictions if found else {},
+    )
+
+
+def _no_better(config: TrainingConfig, course: Course) -> str:
+    many = "validation" if config.patience == 1 else f"{config.patience} validations"
+    return f"The last {many} brought no better score: the training ends after epoch {course.epoch} of {config.epochs}."

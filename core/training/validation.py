@@ -46,6 +46,13 @@ class Validation:
                 predictions[listed.name] = mask
         return Measurement(loss, matrix, predictions)
 
+    def score(self, found: Measurement | None, train_loss: float) -> tuple[float, float] | None:
+        """What the best Epoch has most of: mean IoU of the drawn labels, then little loss. None between validations."""
+        if found is not None:
+            iou = found.matrix.mean_iou_foreground
+            return (found.matrix.pixel_accuracy or 0.0 if iou is None else iou, -found.loss)
+        return None if self._pictures else (0.0, -train_loss)
+
     @torch.no_grad()
     def _loss(self) -> float:
         network = self._learner.average.eval()
@@ -53,7 +60,7 @@ class Validation:
         losses = []
         for step in range(_BATCHES):
             logits, target = self._learner.forward(network, sampler.batch(step))
-            losses.append(finite(float(self._learner.loss(logits, target)), self._learner.step))
+            losses.append(finite(float(self._learner.loss(logits, target)), self._learner.course.step))
         return sum(losses) / len(losses)
 
 
@@ -67,11 +74,3 @@ def _first_megapixels(pictures: Sequence[LabelledPicture], megapixels: float) ->
         chosen.append(picture)
         room -= picture.size.pixels
     return chosen
-
-
-def score(found: Measurement | None, train_loss: float, *, validates: bool) -> tuple[float, float] | None:
-    """What the best Epoch has most of: mean IoU of the drawn labels, then little loss."""
-    if found is not None:
-        iou = found.matrix.mean_iou_foreground
-        return (found.matrix.pixel_accuracy or 0.0 if iou is None else iou, -found.loss)
-    return None if validates else (0.0, -train_loss)

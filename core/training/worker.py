@@ -129,7 +129,7 @@ def log(folder: Path, text: str) -> None:
 
 def _train(run: Run, status: Status, on_epoch: OnEpoch | None) -> bool:
     """Train; False when it was stopped before its end."""
-    from core.training.loop import StepResult, train
+    from core.training.loop import Notice, StepResult, train
 
     project, config = Project.open(run.project_folder), run.config
     log(run.folder, f"{config.network.name}, batch {config.batch} of {config.tile} pixels, seed {config.seed}")
@@ -148,6 +148,9 @@ def _train(run: Run, status: Status, on_epoch: OnEpoch | None) -> bool:
                     return False
                 if result.step % config.steps_per_epoch == 0:
                     status.update(doing="validates")
+                continue
+            if isinstance(result, Notice):
+                log(run.folder, result.text)
                 continue
             _write_epoch(run, data, curves, result)
             _remember(run, list(times))

@@ -1,8 +1,11 @@
 """The loop: it learns, it is repeatable, it goes on exactly, and what validates never trains."""
 
-from collections.abc import Iterator
+import itertools
+import json
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +15,10 @@ from core.annotation.labels import LabelSet
 from core.annotation.raster import Mask
 from core.errors import ReadError, UserError
 from core.images import RGB, ImageSize, IntensityRule
-from core.training.config import OPTIMIZERS
-from core.training.loop import EpochResult, StepResult, TrainingData, TrainingState, train
+from core.training.config import TrainingConfig
+from core.training.loop import EpochResult, Notice, Result, StepResult, TrainingData, TrainingState, train
 from core.training.tiles import LabelledPicture, PictureCache
+from core.training.validation import Validation
 from tests.training.scenes import TINY, tiny
 
 SIDE = 40
@@ -47,7 +51,7 @@ def make_data(folder: Path, *, train: str = "abcd", val: str = "yz", seen: list[
     return TrainingData(LabelSet.of(["square"]), IntensityRule(), listed[0], listed[1], cache)
 
 
-def epochs(results: Iterator[StepResult | EpochResult]) -> list[EpochResult]:
+def epochs(results: Iterable[Result]) -> list[EpochResult]:
     return [result for result in results if isinstance(result, EpochResult)]
 
 
@@ -81,22 +85,75 @@ def test_the_best_epoch_is_the_one_of_the_highest_validation_iou(tmp_path: Path)
         best = max(best, iou)
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_a_resumed_training_is_the_same_as_one_without_a_break(tmp_path: Path, optimizer: str) -> None:
-    config = tiny(epochs=4, augment="cell", weight_decay=0.1, optimizer=optimizer)
-    whole = epochs(train(config, make_data(tmp_path)))
-    first = []
-    for result in train(config, make_data(tmp_path)):
+def broken_off(config: TrainingConfig, data: TrainingData, *, epoch: int) -> tuple[list[EpochResult], TrainingState]:
+    """The Epochs up to `epoch`, and the state then, kept as the worker keeps it."""
+    done = []
+    for result in train(config, data):
         if isinstance(result, EpochResult):
-            first.append(result)
-            if result.epoch == 2:
-                tensors = {name: value.clone().contiguous() for name, value in result.state.tensors.items()}
-                state = TrainingState(tensors, result.state.numbers)
+            done.append(result)
+            if result.epoch == epoch:
                 break
+    tensors = {name: value.clone().contiguous() for name, value in done[-1].state.tensors.items()}
+    return done, TrainingState(tensors, json.loads(json.dumps(dict(done[-1].state.numbers))))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"optimizer": "adamw"},
+        {"optimizer": "radam"},
+        {"optimizer": "sgd"},
+        {"schedule": "step", "drops": 3},
+        {"schedule": "plateau", "plateau_epochs": 1, "learning_rate": 0.2},
+    ],
+)
+def test_a_resumed_training_is_the_same_as_one_without_a_break(tmp_path: Path, changes: dict[str, Any]) -> None:
+    config = tiny(epochs=5, augment="cell", weight_decay=0.1, **changes)
+    whole = epochs(train(config, make_data(tmp_path)))
+    first, state = broken_off(config, make_data(tmp_path), epoch=3)
     second = epochs(train(config, make_data(tmp_path), resume=state))
-    assert [result.epoch for result in second] == [3, 4]
+    assert [result.epoch for result in second] == [4, 5]
     assert [figures(result) for result in first + second] == [figures(result) for result in whole]
     assert [result.is_best for result in first + second] == [result.is_best for result in whole]
+
+
+def test_a_state_of_an_earlier_version_is_gone_on_from(tmp_path: Path) -> None:
+    _, state = broken_off(tiny(), make_data(tmp_path), epoch=1)
+    old = TrainingState(state.tensors, {key: state.numbers[key] for key in ("epoch", "step", "seconds", "best")})
+    assert [result.epoch for result in epochs(train(tiny(), make_data(tmp_path), resume=old))] == [2]
+
+
+def no_better_after(monkeypatch: pytest.MonkeyPatch, epoch: int) -> None:
+    """Validations whose score rises up to `epoch` and stays there."""
+    rising = itertools.count(1)
+    monkeypatch.setattr(Validation, "score", lambda *_: (min(next(rising), epoch) / 100, 0.0))
+
+
+def test_the_learning_rate_drops_where_the_score_does_not_rise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    no_better_after(monkeypatch, 2)
+    config = tiny(
+        epochs=8, steps_per_epoch=1, schedule="plateau", plateau_epochs=2, drop_factor=0.5, learning_rate=0.01
+    )
+    rates = [result.learning_rate for result in epochs(train(config, make_data(tmp_path)))]
+    assert rates == pytest.approx([0.01, 0.01, 0.01, 0.01, 0.005, 0.005, 0.0025, 0.0025])
+
+
+def test_the_training_ends_when_patience_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    no_better_after(monkeypatch, 2)
+    config = tiny(epochs=9, steps_per_epoch=1, patience=3)
+    results = list(train(config, make_data(tmp_path)))
+    assert [result.epoch for result in epochs(results)] == [1, 2, 3, 4, 5]
+    notice = results[-1]
+    assert isinstance(notice, Notice)
+    assert notice.text == "The last 3 validations brought no better score: the training ends after epoch 5 of 9."
+
+
+def test_patience_outlives_a_break(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    no_better_after(monkeypatch, 2)
+    config = tiny(epochs=9, steps_per_epoch=1, patience=3)
+    _, state = broken_off(config, make_data(tmp_path), epoch=4)
+    monkeypatch.setattr(Validation, "score", lambda *_: (0.02, 0.0))
+    assert [result.epoch for result in epochs(train(config, make_data(tmp_path), resume=state))] == [5]
 
 
 @pytest.mark.parametrize(("optimizer", "rate"), [("adamw", 0.02), ("radam", 0.02), ("sgd", 0.1)])

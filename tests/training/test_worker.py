@@ -30,6 +30,7 @@ from core.training.run import (
     run_split,
 )
 from core.training.status import STATE_FILE, Failed, Finished, Interrupted, Stopped
+from core.training.validation import Validation
 from tests.training.scenes import make_project, tiny
 
 
@@ -238,6 +239,17 @@ def test_what_each_class_weighs_is_in_the_log(project: Project) -> None:
     worker.work(run.folder)
     assert "_background_ 0.6" in log_tail(run.folder)
     assert ", square 2." in log_tail(run.folder)
+
+
+def test_a_run_whose_patience_ended_has_finished(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Validation, "score", lambda *_: (0.5, 0.0))
+    run = create_run(project, tiny(epochs=9, patience=1))
+    worker.work(run.folder)
+    run = read_run(run.folder)
+    assert isinstance(run.status, Finished)
+    assert run.status.epochs == 2
+    assert run.best is not None
+    assert "The last validation brought no better score: the training ends after epoch 2 of 9." in log_tail(run.folder)
 
 
 def test_the_outcome_is_json_and_words(project: Project) -> None:
