@@ -39,7 +39,8 @@ class TrainingConfig:
     epochs: int = 20
     minutes: float | None = None  # stop after so many, whatever the epochs
     steps_per_epoch: int = 20
-    batch: int = 8  # Tiles a Step
+    batch: int = 8  # Tiles that the network sees at once
+    accumulate: int = 1  # so many batches make a Step
     tile: int = 256  # side of a Tile
     optimizer: Literal["adamw", "radam", "sgd"] = "adamw"  # sgd: with Nesterov's momentum
     momentum: float = 0.9  # of sgd
@@ -83,6 +84,11 @@ class TrainingConfig:
                 f"A tile of {self.tile} pixels does not fit the network.",
                 hint=f"Choose a multiple of {multiple}, for example {max(1, round(self.tile / multiple)) * multiple}.",
             )
+        if self.batch == 1 and self.tile == self.network.multiple_of:
+            raise ConfigError(
+                f"A single tile of {self.tile} pixels leaves the network one number to learn its statistics from.",
+                hint="Choose a larger tile, or a batch of at least 2.",
+            )
         if self.pretrained and self.network.name != "efficient_unet":
             raise ConfigError(
                 f"There are no pretrained weights for {self.network.name}.",
@@ -113,6 +119,11 @@ class TrainingConfig:
     def steps(self) -> int:
         """All Steps of the training, unless `minutes` or a person ends it earlier."""
         return self.epochs * self.steps_per_epoch
+
+    @property
+    def step_tiles(self) -> int:
+        """All Tiles of a Step."""
+        return self.batch * self.accumulate
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -160,6 +171,7 @@ _RANGES: Final[tuple[tuple[str, float, float], ...]] = (
     ("minutes", 0.01, 100_000),
     ("steps_per_epoch", 1, 1_000_000),
     ("batch", 1, 4096),
+    ("accumulate", 1, 4096),
     ("tile", 16, 4096),
     ("learning_rate", 1e-8, 10),
     ("weight_decay", 0, 10),

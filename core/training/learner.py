@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from core.annotation.labels import LabelSet
+from core.annotation.raster import Mask
 from core.errors import ReadError, UserError
 from core.images import IntensityRule
 from core.inference.metrics import ConfusionMatrix
@@ -18,7 +20,7 @@ from core.networks import build_network
 from core.networks.card import ModelCard
 from core.training.balance import class_weights
 from core.training.config import TrainingConfig
-from core.training.losses import weighted_loss
+from core.training.losses import loss_parts, weighted_loss
 from core.training.schedule import Course
 from core.training.tiles import Batch, LabelledPicture, PictureCache, TileSampler
 
@@ -67,38 +69,59 @@ class Learner:
         self.optimizer = _optimizer(config, self.network)
         weights = class_weights(config.class_weights, [p.pixels for p in data.train], classes=config.network.classes)
         self._class_weights = torch.tensor(weights, device=self.device) if weights else None
-        self.course = Course()
+        self.course = Course(batches=config.accumulate)
 
     def learn(self, batch: Batch, rate: float, matrix: ConfusionMatrix) -> float:
         """One Step; its loss. What the network saw right and wrong is added to `matrix`."""
+        parts = split_batch(batch, self.course.batches)
+        loss, guesses = self._gradients(parts)
+        self._change_weights(rate)
+        for part, guess in zip(parts, guesses, strict=True):
+            matrix.add(part.masks, guess)
+        return loss
+
+    def _gradients(self, parts: Sequence[Batch]) -> tuple[float, list[Mask]]:
+        """The gradient of a Step, summed up over its parts; its loss, and the class ids (B, H, W) seen in each part."""
         self.network.train()
+        self.optimizer.zero_grad(set_to_none=True)
+        whole, guesses = 0.0, []
+        for part, shares in zip(parts, self._shares(parts), strict=True):
+            logits, target = self.forward(self.network, part)
+            loss = self.loss(logits, target, shares)
+            whole += finite(float(loss.detach()), self.course.step + 1)
+            loss.backward()
+            guesses.append(logits.detach().argmax(dim=1).to(torch.uint8).cpu().numpy())
+        return whole, guesses
+
+    def _change_weights(self, rate: float) -> None:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        logits, target = self.forward(self.network, batch)
-        loss = self.loss(logits, target)
-        value = finite(float(loss.detach()), self.course.step + 1)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
         if self.config.gradient_clip:
             nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_clip)
         self.optimizer.step()
         self.course.step += 1
         if self.config.ema_decay:
             self._update_average()
-        matrix.add(batch.masks, logits.detach().argmax(dim=1).to(torch.uint8).cpu().numpy())
-        return value
 
-    def loss(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Of logits (B, C, H, W) and target (B, H, W) int64, as the Config says."""
-        return weighted_loss(logits, target, self.config, class_weights=self._class_weights)
+    def loss(self, logits: Tensor, target: Tensor, shares: Mapping[str, float] | None = None) -> Tensor:
+        """Of logits (B, C, H, W) and target (B, H, W) int64, as the Config says.  shares: see `_shares`."""
+        return weighted_loss(logits, target, self.config, class_weights=self._class_weights, parts=shares)
+
+    def _shares(self, parts: Sequence[Batch]) -> Sequence[Mapping[str, float] | None]:
+        """What share of each of the Step's losses each part makes; None: all."""
+        if len(parts) == 1:
+            return [None]
+        return loss_parts([self._target(part) for part in parts], self.config, class_weights=self._class_weights)
 
     def forward(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
         """Logits (B, C, H, W) and target (B, H, W) int64 of a batch."""
         images = torch.from_numpy(batch.images).to(self.device).permute(0, 3, 1, 2)  # channels last in memory already
-        target = torch.from_numpy(batch.masks).to(self.device).long()
         fast = has_bfloat16(self.device)
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=fast):
-            return network((images.float() - self._mean) / self._std), target
+            return network((images.float() - self._mean) / self._std), self._target(batch)
+
+    def _target(self, batch: Batch) -> Tensor:
+        return torch.from_numpy(batch.masks).to(self.device).long()
 
     @torch.no_grad()
     def _update_average(self) -> None:
@@ -145,6 +168,16 @@ class Learner:
             ) from error
 
 
+def split_batch(batch: Batch, parts: int) -> list[Batch]:
+    """Every so-manieth Tile in each part: those centred on something drawn are the last of a batch."""
+    if parts == 1:
+        return [batch]
+    return [
+        Batch(np.ascontiguousarray(batch.images[i::parts]), np.ascontiguousarray(batch.masks[i::parts]))
+        for i in range(parts)
+    ]
+
+
 def finite(loss: float, step: int) -> float:
     if not math.isfinite(loss):
         raise UserError(f"The loss is no number any more at step {step}.", hint="Choose a lower learning rate.")
@@ -170,13 +203,13 @@ def _parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str,
 
 
 def tile_sampler(
-    config: TrainingConfig, pictures: Sequence[LabelledPicture], cache: PictureCache, *, augment: str
+    config: TrainingConfig, pictures: Sequence[LabelledPicture], cache: PictureCache, *, tiles: int, augment: str
 ) -> TileSampler:
     return TileSampler(
         pictures,
         cache,
         tile=config.tile,
-        batch=config.batch,
+        batch=tiles,
         foreground_share=config.foreground_share,
         augment=augment,
         seed=config.seed,

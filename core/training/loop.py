@@ -70,7 +70,7 @@ def train(config: TrainingConfig, data: TrainingData, *, resume: TrainingState |
     if resume is not None:
         learner.restore(resume)
     clock = Clock(config, learner.course.seconds)
-    sampler = tile_sampler(config, data.train, data.cache, augment=config.augment)
+    sampler = tile_sampler(config, data.train, data.cache, tiles=config.step_tiles, augment=config.augment)
     validation = Validation(config, data, learner)
     while not clock.over(learner.course.step):
         if config.patience and learner.course.since_best >= config.patience:

@@ -4,7 +4,7 @@ B: pictures, C: classes, H, W: pixels, N: pixels that count. Each is finite and 
 wholly unlabelled or of one class. class_weights: (C,) float32, positive: pixels count as much as their class weighs.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import cv2
@@ -200,12 +200,18 @@ _BY_PIXELS: Final = ("cross_entropy", "focal", "ohem", "boundary")  # means over
 
 
 def weighted_loss(
-    logits: Tensor, target: Tensor, config: TrainingConfig, *, class_weights: Tensor | None = None
+    logits: Tensor,
+    target: Tensor,
+    config: TrainingConfig,
+    *,
+    class_weights: Tensor | None = None,
+    parts: Mapping[str, float] | None = None,
 ) -> Tensor:
     """The sum of the LOSSES with the weights of `config`, in float32.
 
     logits: (B, C, H, W) of any precision.  target: (B, H, W) int64 class ids.  class_weights: (C,) float32,
-    for the losses that are means over pixels.
+    for the losses that are means over pixels.  parts: where this is one of the batches of a Step, what part of each
+    loss it makes, from `loss_parts`.
     """
     with torch.autocast(logits.device.type, enabled=False):
         logits = logits.float()  # in half precision the sum over a picture's pixels is not finite
@@ -214,8 +220,37 @@ def weighted_loss(
             settings = {key: getattr(config, field) for key, field in _SETTINGS.get(name, {}).items()}
             if name in _BY_PIXELS:
                 settings["class_weights"] = class_weights
-            total = total + getattr(config, name) * LOSSES[name](logits, target, **settings)
+            part = 1.0 if parts is None else parts[name]
+            total = total + getattr(config, name) * part * LOSSES[name](logits, target, **settings)
         return total
+
+
+def loss_parts(
+    targets: Sequence[Tensor], config: TrainingConfig, *, class_weights: Tensor | None = None
+) -> list[dict[str, float]]:
+    """For each of the batches of one Step, what part of each loss it makes, so that their sum is that of one batch.
+
+    targets: of each batch, (B, H, W) int64. Exactly so for cross entropy, focal and boundary, which are sums over
+    pixels. OHEM keeps the hardest pixels of each batch; Dice, Tversky and Lovász are those of each batch: they are no
+    sums, and what they were over all batches would be known only after the last one.
+    """
+    amounts = [{name: _amount(name, target, config, class_weights) for name in _chosen(config)} for target in targets]
+    whole = {name: sum(amount[name] for amount in amounts) for name in _chosen(config)}
+    return [{name: amount[name] / max(whole[name], _LEAST_WEIGHT) for name in amount} for amount in amounts]
+
+
+def _amount(name: str, target: Tensor, config: TrainingConfig, class_weights: Tensor | None) -> float:
+    """How much there is in `target` that the loss is a mean of."""
+    match name:
+        case "cross_entropy" | "focal":
+            return float(_weight(target, class_weights))
+        case "boundary":
+            return float(_weight(_near_only(target, config.boundary_width), class_weights))
+        case "ohem":
+            pixels = int(_weight(target, None))
+            return _kept(pixels, config.ohem_share) if pixels else 0
+        case _:
+            return len(target)
 
 
 def _chosen(config: TrainingConfig) -> list[str]:

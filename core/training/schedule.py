@@ -20,6 +20,7 @@ class Course:
     best: tuple[float, float] | None = None
     since_best: int = 0  # scores that were not better
     plateaus: int = 0  # how often the learning rate has dropped for that
+    batches: int = 1  # in so many parts the Tiles of a Step are learned
 
     def add_score(self, score: tuple[float, float], *, plateau: int) -> bool:
         """Whether `score` is the best so far. After each `plateau` that are not better comes a drop."""

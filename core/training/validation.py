@@ -56,7 +56,7 @@ class Validation:
     @torch.no_grad()
     def _loss(self) -> float:
         network = self._learner.average.eval()
-        sampler = tile_sampler(self._config, self._pictures, self._cache, augment="none")
+        sampler = tile_sampler(self._config, self._pictures, self._cache, tiles=self._config.batch, augment="none")
         losses = []
         for step in range(_BATCHES):
             logits, target = self._learner.forward(network, sampler.batch(step))

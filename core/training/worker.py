@@ -132,7 +132,9 @@ def _train(run: Run, status: Status, on_epoch: OnEpoch | None) -> bool:
     from core.training.loop import Notice, StepResult, train
 
     project, config = Project.open(run.project_folder), run.config
-    log(run.folder, f"{config.network.name}, batch {config.batch} of {config.tile} pixels, seed {config.seed}")
+    so_many = f", {config.accumulate} of them a step" if config.accumulate > 1 else ""
+    tiles = f"batch {config.batch} of {config.tile} pixels{so_many}"
+    log(run.folder, f"{config.network.name}, {tiles}, seed {config.seed}")
     data = _training_data(project, run)
     state = _read_state(run.folder)
     curves = Curves(run, state)

@@ -131,11 +131,9 @@ def no_better_after(monkeypatch: pytest.MonkeyPatch, epoch: int) -> None:
 
 def test_the_learning_rate_drops_where_the_score_does_not_rise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     no_better_after(monkeypatch, 2)
-    config = tiny(
-        epochs=8, steps_per_epoch=1, schedule="plateau", plateau_epochs=2, drop_factor=0.5, learning_rate=0.01
-    )
+    config = tiny(epochs=8, steps_per_epoch=1, schedule="plateau", plateau_epochs=2, drop_factor=0.5)
     rates = [result.learning_rate for result in epochs(train(config, make_data(tmp_path)))]
-    assert rates == pytest.approx([0.01, 0.01, 0.01, 0.01, 0.005, 0.005, 0.0025, 0.0025])
+    assert rates == pytest.approx([0.02, 0.02, 0.02, 0.02, 0.01, 0.01, 0.005, 0.005])
 
 
 def test_the_training_ends_when_patience_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,3 +226,11 @@ def test_a_rare_class_that_weighs_more_is_found_more_often(tmp_path: Path) -> No
         assert matrix is not None
         recalls[kind] = matrix.recall()[1] or 0.0
     assert recalls["inverse"] > recalls["none"]
+
+
+def test_accumulated_batches_see_the_same_tiles_as_one(tmp_path: Path) -> None:
+    """Up to the statistics of BatchNorm, which are those of each batch."""
+    one = epochs(train(tiny(epochs=3, batch=8), make_data(tmp_path)))
+    four = epochs(train(tiny(epochs=3, batch=2, accumulate=4), make_data(tmp_path)))
+    assert one[0].train_matrix.counts.sum(axis=1).tolist() == four[0].train_matrix.counts.sum(axis=1).tolist()
+    assert four[-1].train_loss == pytest.approx(one[-1].train_loss, rel=0.3)

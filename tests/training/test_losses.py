@@ -1,5 +1,6 @@
 """Losses on pictures small enough to know the answer, and on those that break careless ones."""
 
+import itertools
 import math
 
 import numpy as np
@@ -14,6 +15,7 @@ from core.training.losses import (
     boundary_loss,
     cross_entropy_loss,
     focal_loss,
+    loss_parts,
     lovasz_softmax_loss,
     ohem_loss,
     soft_dice_loss,
@@ -215,3 +217,33 @@ def test_a_class_that_weighs_more_pulls_more() -> None:
     assert logits.grad is not None
     pull = logits.grad[:, 1].abs()
     assert pull[..., SIDE // 2 :].mean() > 1.5 * pull[..., : SIDE // 2].mean()
+
+
+@pytest.mark.parametrize(
+    ("name", "weights"),
+    [("ohem", None), *itertools.product(("cross_entropy", "focal", "boundary"), (None, torch.tensor([0.5, 2.0, 7.0])))],
+)
+def test_the_parts_of_a_step_make_the_gradient_of_one_batch(name: str, weights: Tensor | None) -> None:
+    """Where the batches hold different numbers of pixels that count. OHEM keeps all here, as it chooses by batch."""
+    torch.manual_seed(0)
+    config = TrainingConfig(**{other: float(other == name) for other in LOSSES}, ohem_share=1.0)  # type: ignore[arg-type]
+    target = torch.cat([halves(0, 1), halves(2, 255), halves(1, 2), halves(255, 255)])
+    whole = torch.randn(4, 3, SIDE, SIDE, requires_grad=True)
+    parted = whole.detach().clone().requires_grad_()
+    expected = weighted_loss(whole, target, config, class_weights=weights)
+    expected.backward()
+    targets, total = target.split(1), torch.zeros(())
+    for i, parts in enumerate(loss_parts(targets, config, class_weights=weights)):
+        total = total + weighted_loss(parted[i : i + 1], targets[i], config, class_weights=weights, parts=parts)
+    total.backward()
+    assert total.item() == pytest.approx(expected.item(), rel=1e-5)
+    assert whole.grad is not None
+    assert parted.grad is not None
+    assert torch.allclose(whole.grad, parted.grad, atol=1e-6)
+
+
+def test_a_step_without_a_labelled_pixel_has_parts_too() -> None:
+    config = TrainingConfig(**dict.fromkeys(LOSSES, 1.0))  # type: ignore[arg-type]
+    for parts in loss_parts([halves(255, 255)] * 2, config):
+        value = weighted_loss(torch.zeros(1, 2, SIDE, SIDE), halves(255, 255), config, parts=parts)
+        assert value.item() == 0
