@@ -16,6 +16,7 @@ SCHEDULES: Final = ("cosine", "poly", "constant", "step", "plateau")
 LOSS_NAMES: Final = ("cross_entropy", "dice", "lovasz", "focal", "tversky", "ohem", "boundary")
 OPTIMIZERS: Final = ("adamw", "radam", "sgd")
 CLASS_WEIGHTS: Final = ("none", "inverse", "median")
+PRECISIONS: Final = ("auto", "fp32", "bf16", "fp16")
 DEVICES: Final = ("auto", "cpu", "cuda")
 
 # What else changes when another network is chosen by name alone.
@@ -74,6 +75,7 @@ class TrainingConfig:
     previews: int = 4  # validation pictures shown while it runs
     seed: int = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"  # auto: bf16 where the processor computes in it
 
     def __post_init__(self) -> None:
         self._check_choices()
@@ -103,6 +105,7 @@ class TrainingConfig:
             ("augment", self.augment, AUGMENTATION_NAMES),
             ("class_weights", self.class_weights, CLASS_WEIGHTS),
             ("device", self.device, DEVICES),
+            ("precision", self.precision, PRECISIONS),
         ):
             if value not in choices:
                 raise ConfigError(f"{name} cannot be {value!r}.", hint=f"Choose one of {', '.join(choices)}.")

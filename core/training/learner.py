@@ -15,11 +15,11 @@ from core.annotation.raster import Mask
 from core.errors import ReadError, UserError
 from core.images import IntensityRule
 from core.inference.metrics import ConfusionMatrix
-from core.inference.torch_backend import fastest_device, has_bfloat16
 from core.networks import build_network
 from core.networks.card import ModelCard
 from core.training.balance import class_weights
 from core.training.config import TrainingConfig
+from core.training.device import choose_device, choose_precision
 from core.training.losses import loss_parts, weighted_loss
 from core.training.schedule import Course
 from core.training.tiles import Batch, LabelledPicture, PictureCache, TileSampler
@@ -41,16 +41,7 @@ class TrainingState:
     """All that is needed to go on exactly: tensors by name, and numbers. Valid until the next iteration."""
 
     tensors: Mapping[str, Tensor]
-    numbers: Mapping[str, Any]  # those of the Course
-
-
-def choose_device(config: TrainingConfig) -> torch.device:
-    """Raises UserError where a GPU is asked for and there is none."""
-    if config.device == "auto":
-        return fastest_device()
-    if config.device == "cuda" and not torch.cuda.is_available():
-        raise UserError("This machine has no GPU that torch can use.", hint="Set the device to auto or cpu.")
-    return torch.device(config.device)
+    numbers: Mapping[str, Any]  # those of the Course, and "scaler"
 
 
 class Learner:
@@ -60,6 +51,7 @@ class Learner:
         torch.manual_seed(config.seed)
         self.config = config
         self.device = choose_device(config)
+        self._dtype = choose_precision(config, self.device)
         self.card = ModelCard(config.network, data.labels, intensity=data.intensity, window=max(config.tile, 512))
         self._mean = torch.tensor(self.card.normalisation.mean, device=self.device).view(1, -1, 1, 1)
         self._std = torch.tensor(self.card.normalisation.std, device=self.device).view(1, -1, 1, 1)
@@ -67,6 +59,8 @@ class Learner:
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs
         self.average = copy.deepcopy(self.network).requires_grad_(False) if config.ema_decay else self.network
         self.optimizer = _optimizer(config, self.network)
+        # gradients in half precision would vanish: they are computed of a loss that is so many times as large
+        self._scaler = torch.amp.GradScaler(self.device.type, enabled=self._dtype == torch.float16)
         weights = class_weights(config.class_weights, [p.pixels for p in data.train], classes=config.network.classes)
         self._class_weights = torch.tensor(weights, device=self.device) if weights else None
         self.course = Course(batches=config.accumulate)
@@ -89,16 +83,18 @@ class Learner:
             logits, target = self.forward(self.network, part)
             loss = self.loss(logits, target, shares)
             whole += finite(float(loss.detach()), self.course.step + 1)
-            loss.backward()
+            self._scaler.scale(loss).backward()
             guesses.append(logits.detach().argmax(dim=1).to(torch.uint8).cpu().numpy())
         return whole, guesses
 
     def _change_weights(self, rate: float) -> None:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
+        self._scaler.unscale_(self.optimizer)
         if self.config.gradient_clip:
             nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_clip)
-        self.optimizer.step()
+        self._scaler.step(self.optimizer)  # not where a gradient overflowed: then the next loss is scaled less
+        self._scaler.update()
         self.course.step += 1
         if self.config.ema_decay:
             self._update_average()
@@ -116,8 +112,8 @@ class Learner:
     def forward(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
         """Logits (B, C, H, W) and target (B, H, W) int64 of a batch."""
         images = torch.from_numpy(batch.images).to(self.device).permute(0, 3, 1, 2)  # channels last in memory already
-        fast = has_bfloat16(self.device)
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=fast):
+        half = self._dtype != torch.float32
+        with torch.autocast(self.device.type, dtype=self._dtype if half else None, enabled=half):
             return network((images.float() - self._mean) / self._std), self._target(batch)
 
     def _target(self, batch: Batch) -> Tensor:
@@ -139,7 +135,7 @@ class Learner:
             tensors |= {f"average.{name}": value for name, value in self.average.state_dict().items()}
         for index, values in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{name}": value for name, value in values.items()}
-        return TrainingState(tensors, asdict(self.course))
+        return TrainingState(tensors, {**asdict(self.course), "scaler": self._scaler.state_dict()})
 
     def restore(self, state: TrainingState) -> None:
         """Go on from `state`. Raises ReadError when it is not of this Config."""
@@ -160,8 +156,11 @@ class Learner:
                 moments.setdefault(int(index), {})[key] = laid.detach()
             groups = self.optimizer.state_dict()["param_groups"]
             self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
-            best = state.numbers["best"]
-            self.course = Course(**{**state.numbers, "best": tuple(best) if best else None})
+            numbers = dict(state.numbers)
+            scaler, best = numbers.pop("scaler", {}), numbers["best"]
+            self.course = Course(**{**numbers, "best": tuple(best) if best else None})
+            if self._scaler.is_enabled():
+                self._scaler.load_state_dict(scaler)
         except (RuntimeError, LookupError, TypeError, ValueError) as error:
             raise ReadError(
                 "The saved state does not fit the settings of this run.", hint="Start a new run."

@@ -28,6 +28,7 @@ def test_a_config_survives_json() -> None:
         ({"class_weights": "heavy"}, "class_weights cannot be 'heavy'. Choose one of none, inverse, median"),
         ({"batch": 1, "tile": 32}, "A single tile of 32 pixels leaves the network one number"),
         ({"accumulate": 0}, "accumulate is 0"),
+        ({"precision": "fp8"}, "precision cannot be 'fp8'. Choose one of auto, fp32, bf16, fp16"),
         ({"device": "abacus"}, "device cannot be 'abacus'"),
         ({"cross_entropy": 0.0, "dice": 0.0, "lovasz": 0.0}, "All loss weights are 0"),
         ({"network": NetworkConfig(name="unet", depth=4)}, "There are no pretrained weights for unet"),

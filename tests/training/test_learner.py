@@ -1,5 +1,7 @@
 """One Step of the learner: its gradient, however it is computed."""
 
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from core.errors import UserError
 from core.inference.metrics import ConfusionMatrix
+from core.training import device
 from core.training.config import TrainingConfig
-from core.training.learner import Learner, split_batch
+from core.training.learner import Learner, TrainingState, split_batch
 from core.training.tiles import Batch
 from tests.training.scenes import tiny
 from tests.training.test_loop import make_data
@@ -43,8 +47,8 @@ def learned(config: TrainingConfig, folder: Path, monkeypatch: pytest.MonkeyPatc
 def test_accumulated_batches_have_the_gradient_of_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: int, accumulate: int, class_weights: str
 ) -> None:
-    monkeypatch.setattr("core.training.learner.has_bfloat16", lambda _: False)
     config = tiny(batch=8, cross_entropy=1.0, dice=0.0, lovasz=0.0, gradient_clip=0.0, class_weights=class_weights)
+    config = replace(config, precision="fp32")
     one, loss = learned(config, tmp_path, monkeypatch)
     parted = tiny(**{**vars(config), "batch": batch, "accumulate": accumulate})
     several, sum_of_losses = learned(parted, tmp_path, monkeypatch)
@@ -58,3 +62,41 @@ def test_each_part_of_a_batch_has_its_share_of_the_centred_tiles() -> None:
     batch = Batch(np.zeros((7, 1, 1, 3), np.uint8), np.arange(7, dtype=np.uint8).reshape(7, 1, 1))
     assert [part.masks.ravel().tolist() for part in split_batch(batch, 3)] == [[0, 3, 6], [1, 4], [2, 5]]
     assert split_batch(batch, 1) == [batch]
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
+def test_the_network_computes_in_the_precision_asked_for(tmp_path: Path, precision: str, dtype: torch.dtype) -> None:
+    learner = Learner(tiny(precision=precision), make_data(tmp_path))
+    logits, _ = learner.forward(learner.network, some_tiles(2))
+    assert logits.dtype == dtype
+    assert math.isfinite(learner.learn(some_tiles(2), 0.01, ConfusionMatrix(2)))
+    assert {parameter.dtype for parameter in learner.network.parameters()} == {torch.float32}
+
+
+def test_half_precision_gives_nearly_the_gradient_of_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device, "_has_float16", lambda _: True)
+    config = tiny(gradient_clip=0.0)
+    full, half = (learned(replace(config, precision=name), tmp_path, monkeypatch) for name in ("fp32", "fp16"))
+    assert half[1] == pytest.approx(full[1], rel=1e-2)
+    one, other = (torch.cat([gradient.flatten() for gradient in gradients(learner)]) for learner, _ in (full, half))
+    assert torch.linalg.vector_norm(one - other) < 0.02 * torch.linalg.vector_norm(one)
+
+
+def test_gradients_that_overflow_change_nothing_and_are_scaled_less(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device, "_has_float16", lambda _: True)
+    learner = Learner(tiny(precision="fp16"), make_data(tmp_path))
+    state = learner.state()
+    scaler = {**state.numbers["scaler"], "scale": 1e30}
+    learner.restore(TrainingState(state.tensors, {**state.numbers, "scaler": scaler}))
+    before = {name: value.clone() for name, value in learner.network.named_parameters()}
+    learner.learn(some_tiles(4), 0.1, ConfusionMatrix(2))
+    assert all(torch.equal(value, before[name]) for name, value in learner.network.named_parameters())
+    assert learner.state().numbers["scaler"]["scale"] == pytest.approx(5e29)
+
+
+def test_half_precision_where_there_is_none_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
+    with pytest.raises(UserError, match=r"does not compute in fp16. Set the precision to auto or fp32."):
+        Learner(tiny(precision="fp16"), make_data(tmp_path))

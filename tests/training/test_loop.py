@@ -15,6 +15,7 @@ from core.annotation.labels import LabelSet
 from core.annotation.raster import Mask
 from core.errors import ReadError, UserError
 from core.images import RGB, ImageSize, IntensityRule
+from core.training import device
 from core.training.config import TrainingConfig
 from core.training.loop import EpochResult, Notice, Result, StepResult, TrainingData, TrainingState, train
 from core.training.tiles import LabelledPicture, PictureCache
@@ -103,11 +104,16 @@ def broken_off(config: TrainingConfig, data: TrainingData, *, epoch: int) -> tup
         {"optimizer": "adamw"},
         {"optimizer": "radam"},
         {"optimizer": "sgd"},
+        {"precision": "fp16"},
+        {"accumulate": 2, "batch": 2},
         {"schedule": "step", "drops": 3},
         {"schedule": "plateau", "plateau_epochs": 1, "learning_rate": 0.2},
     ],
 )
-def test_a_resumed_training_is_the_same_as_one_without_a_break(tmp_path: Path, changes: dict[str, Any]) -> None:
+def test_a_resumed_training_is_the_same_as_one_without_a_break(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(device, "_has_float16", lambda _: True)
     config = tiny(epochs=5, augment="cell", weight_decay=0.1, **changes)
     whole = epochs(train(config, make_data(tmp_path)))
     first, state = broken_off(config, make_data(tmp_path), epoch=3)
