@@ -47,6 +47,10 @@ class Curves:
             row = (result.step, result.epoch, result.seconds, result.loss, result.learning_rate)
             self._append("steps.csv", row)
 
+    def go_back(self, step: int) -> None:
+        """Cut off the Steps after `step`, which come again."""
+        self._begin("steps.csv", STEP_COLUMNS, "step", step)
+
     def add_epoch(self, result: "EpochResult") -> None:
         val = result.val_matrix
         row = (

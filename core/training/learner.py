@@ -14,13 +14,13 @@ from core.annotation.labels import LabelSet
 from core.annotation.raster import Mask
 from core.errors import ReadError, UserError
 from core.images import IntensityRule
-from core.inference.metrics import ConfusionMatrix
 from core.networks import build_network
 from core.networks.card import ModelCard
 from core.training.balance import class_weights
 from core.training.config import TrainingConfig
 from core.training.device import choose_device, choose_precision
 from core.training.losses import loss_parts, weighted_loss
+from core.training.memory import smaller_batches
 from core.training.schedule import Course
 from core.training.tiles import Batch, LabelledPicture, PictureCache, TileSampler
 
@@ -44,6 +44,10 @@ class TrainingState:
     numbers: Mapping[str, Any]  # those of the Course, and "scaler"
 
 
+class NotANumber(UserError):
+    """The training has diverged."""
+
+
 class Learner:
     """The network, its running mean and its optimizer."""
 
@@ -65,39 +69,47 @@ class Learner:
         self._class_weights = torch.tensor(weights, device=self.device) if weights else None
         self.course = Course(batches=config.accumulate)
 
-    def learn(self, batch: Batch, rate: float, matrix: ConfusionMatrix) -> float:
-        """One Step; its loss. What the network saw right and wrong is added to `matrix`."""
-        parts = split_batch(batch, self.course.batches)
-        loss, guesses = self._gradients(parts)
-        self._change_weights(rate)
-        for part, guess in zip(parts, guesses, strict=True):
-            matrix.add(part.masks, guess)
-        return loss
+    def gradients(self, batch: Batch) -> tuple[float, Mask]:
+        """The gradient of the loss of a Step's Tiles, summed up over as many parts as the Course says.
 
-    def _gradients(self, parts: Sequence[Batch]) -> tuple[float, list[Mask]]:
-        """The gradient of a Step, summed up over its parts; its loss, and the class ids (B, H, W) seen in each part."""
+        The loss, and the class ids that the network saw, (B, H, W). Raises NotANumber. May be repeated.
+        """
         self.network.train()
         self.optimizer.zero_grad(set_to_none=True)
-        whole, guesses = 0.0, []
-        for part, shares in zip(parts, self._shares(parts), strict=True):
+        whole, guess = 0.0, np.empty_like(batch.masks)
+        parts = split_batch(batch, self.course.batches)
+        for i, (part, shares) in enumerate(zip(parts, self._shares(parts), strict=True)):
             logits, target = self.forward(self.network, part)
             loss = self.loss(logits, target, shares)
             whole += finite(float(loss.detach()), self.course.step + 1)
             self._scaler.scale(loss).backward()
-            guesses.append(logits.detach().argmax(dim=1).to(torch.uint8).cpu().numpy())
-        return whole, guesses
+            guess[i :: len(parts)] = logits.detach().argmax(dim=1).to(torch.uint8).cpu().numpy()
+        return whole, guess
 
-    def _change_weights(self, rate: float) -> None:
+    def change_weights(self, rate: float) -> None:
+        """Go a Step along the gradient. Raises NotANumber, and then the weights are as they were."""
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self._scaler.unscale_(self.optimizer)
-        if self.config.gradient_clip:
-            nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_clip)
-        self._scaler.step(self.optimizer)  # not where a gradient overflowed: then the next loss is scaled less
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_clip or math.inf)
+        if self._scaler.get_scale() <= 1:  # else it was scaled too much: the scaler leaves this Step out
+            finite(float(norm), self.course.step + 1, what="gradient")
+        self._scaler.step(self.optimizer)
         self._scaler.update()
         self.course.step += 1
         if self.config.ema_decay:
             self._update_average()
+
+    def take_smaller_batches(self) -> bool:
+        """Learn the Tiles of a Step in more parts from now on; False where there cannot be more."""
+        least = 2 if self.config.tile == self.config.network.multiple_of else 1  # as TrainingConfig demands
+        batches = smaller_batches(self.config.step_tiles, self.course.batches, least=least)
+        more = batches > self.course.batches
+        self.course.batches = batches
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        return more
 
     def loss(self, logits: Tensor, target: Tensor, shares: Mapping[str, float] | None = None) -> Tensor:
         """Of logits (B, C, H, W) and target (B, H, W) int64, as the Config says.  shares: see `_shares`."""
@@ -137,6 +149,11 @@ class Learner:
             tensors |= {f"optimizer.{index}.{name}": value for name, value in values.items()}
         return TrainingState(tensors, {**asdict(self.course), "scaler": self._scaler.state_dict()})
 
+    def snapshot(self) -> TrainingState:
+        """`state`, copied: it stays as it is."""
+        state = self.state()
+        return TrainingState({name: value.to("cpu", copy=True) for name, value in state.tensors.items()}, state.numbers)
+
     def restore(self, state: TrainingState) -> None:
         """Go on from `state`. Raises ReadError when it is not of this Config."""
         parts: dict[str, dict[str, Tensor]] = {"network": {}, "average": {}, "optimizer": {}}
@@ -152,7 +169,7 @@ class Learner:
             for name, value in parts["optimizer"].items():
                 index, _, key = name.partition(".")
                 # as the parameter lies in memory: the fused optimizer walks through both side by side
-                laid = torch.empty_like(parameters[int(index)]).copy_(value) if value.ndim else value
+                laid = torch.empty_like(parameters[int(index)]).copy_(value) if value.ndim else value.clone()
                 moments.setdefault(int(index), {})[key] = laid.detach()
             groups = self.optimizer.state_dict()["param_groups"]
             self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
@@ -177,10 +194,10 @@ def split_batch(batch: Batch, parts: int) -> list[Batch]:
     ]
 
 
-def finite(loss: float, step: int) -> float:
-    if not math.isfinite(loss):
-        raise UserError(f"The loss is no number any more at step {step}.", hint="Choose a lower learning rate.")
-    return loss
+def finite(value: float, step: int, *, what: str = "loss") -> float:
+    if not math.isfinite(value):
+        raise NotANumber(f"The {what} is no number any more at step {step}.", hint="Choose a lower learning rate.")
+    return value
 
 
 def _optimizer(config: TrainingConfig, network: nn.Module) -> torch.optim.Optimizer:

@@ -1,18 +1,22 @@
 """The training loop as a generator: it owns no files, no stop button and no printing. To stop is to stop iterating."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from torch import nn
 
 from core.annotation.raster import Mask
 from core.inference.metrics import ConfusionMatrix
 from core.training.config import TrainingConfig
-from core.training.learner import Learner, TrainingState, tile_sampler
+from core.training.learner import Learner, NotANumber, TrainingState, tile_sampler
 from core.training.learner import TrainingData as TrainingData  # part of this door, though not used here
+from core.training.memory import out_of_memory
 from core.training.schedule import Clock, Course, learning_rate
-from core.training.tiles import TileSampler
+from core.training.tiles import Batch, TileSampler
 from core.training.validation import Validation
+
+_HALVINGS: Final = 3  # of the learning rate: who diverges again has another trouble
 
 
 @dataclass(frozen=True)
@@ -63,8 +67,10 @@ Result = StepResult | EpochResult | Notice
 def train(config: TrainingConfig, data: TrainingData, *, resume: TrainingState | None = None) -> Iterator[Result]:
     """Train, and yield each Step and each Epoch.
 
-    Without validation pictures the best Epoch is the one of the lowest training loss. Raises UserError when the loss
-    is no number any more, ConfigError and ReadError for what the settings or a picture make impossible.
+    Without validation pictures the best Epoch is the one of the lowest training loss. Where the loss is no number any
+    more, it goes on from the last Epoch with half the learning rate; where memory runs out, with smaller batches.
+    Raises UserError when that does not help, ConfigError and ReadError for what the settings or a picture make
+    impossible.
     """
     learner = Learner(config, data)
     if resume is not None:
@@ -72,22 +78,39 @@ def train(config: TrainingConfig, data: TrainingData, *, resume: TrainingState |
     clock = Clock(config, learner.course.seconds)
     sampler = tile_sampler(config, data.train, data.cache, tiles=config.step_tiles, augment=config.augment)
     validation = Validation(config, data, learner)
+    good = learner.snapshot()
     while not clock.over(learner.course.step):
         if config.patience and learner.course.since_best >= config.patience:
             yield Notice(learner.course.step, _no_better(config, learner.course))
             break
-        yield from _epoch(config, learner, clock, sampler, validation)
+        try:
+            yield from _epoch(config, learner, clock, sampler, validation)
+            good = learner.snapshot()
+        except NotANumber as error:
+            yield _gone_back(learner, good, error)
+
+
+def _gone_back(learner: Learner, good: TrainingState, error: NotANumber) -> Notice:
+    """Take the state of the last Epoch and half the learning rate. Raises `error` when that was done often enough."""
+    halvings = learner.course.halvings + 1
+    if halvings > _HALVINGS:
+        raise error
+    learner.restore(good)
+    learner.course.halvings = halvings
+    epoch = learner.course.epoch
+    where = f"from the end of epoch {epoch}" if epoch else "from the beginning"
+    return Notice(learner.course.step, f"{error.message} It goes on {where} with half the learning rate.")
 
 
 def _epoch(
     config: TrainingConfig, learner: Learner, clock: Clock, sampler: TileSampler, validation: Validation
 ) -> Iterator[Result]:
-    """One Epoch: its Steps, its measurement."""
+    """One Epoch: its Steps, its measurement. Raises NotANumber."""
     course, losses = learner.course, list[float]()
     matrix = ConfusionMatrix(config.network.classes)
     for _ in range(config.steps_per_epoch):
-        rate = learning_rate(config, clock.progress(course.step), course.plateaus)
-        losses.append(learner.learn(sampler.batch(course.step), rate, matrix))
+        rate = learning_rate(config, clock.progress(course.step), plateaus=course.plateaus, halvings=course.halvings)
+        losses.append((yield from _learn(learner, sampler.batch(course.step), rate, matrix)))
         progress = clock.progress(course.step)
         yield StepResult(course.step, course.epoch + 1, clock.seconds(), losses[-1], rate, progress)
         if clock.over(course.step):
@@ -115,6 +138,26 @@ def _epoch(
         state=learner.state(),
         predictions=found.predictions if found else {},
     )
+
+
+def _learn(learner: Learner, batch: Batch, rate: float, matrix: ConfusionMatrix) -> Generator[Notice, None, float]:
+    """One Step; its loss. What the network saw right and wrong is added to `matrix`."""
+    while True:
+        try:
+            loss, guess = learner.gradients(batch)
+            break
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error) or not learner.take_smaller_batches():
+                raise
+        # not within the except clause, which keeps all that was computed
+        yield Notice(learner.course.step, _smaller(len(batch.masks), learner.course.batches))
+    learner.change_weights(rate)
+    matrix.add(batch.masks, guess)
+    return loss
+
+
+def _smaller(tiles: int, batches: int) -> str:
+    return f"There is not enough memory: from here on the {tiles} tiles of a step are learned in {batches} batches."
 
 
 def _no_better(config: TrainingConfig, course: Course) -> str:

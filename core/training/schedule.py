@@ -20,6 +20,7 @@ class Course:
     best: tuple[float, float] | None = None
     since_best: int = 0  # scores that were not better
     plateaus: int = 0  # how often the learning rate has dropped for that
+    halvings: int = 0  # how often the learning rate was halved because it diverged
     batches: int = 1  # in so many parts the Tiles of a Step are learned
 
     def add_score(self, score: tuple[float, float], *, plateau: int) -> bool:
@@ -32,10 +33,14 @@ class Course:
         return False
 
 
-def learning_rate(config: TrainingConfig, progress: float, plateaus: int = 0) -> float:
-    """The learning rate at `progress` (0..1): it rises from 0 during the warm-up, then falls as the schedule says."""
+def learning_rate(config: TrainingConfig, progress: float, *, plateaus: int = 0, halvings: int = 0) -> float:
+    """The learning rate at `progress` (0..1): it rises from 0 during the warm-up, then falls as the schedule says.
+
+    plateaus, halvings: those of the Course.
+    """
+    highest = config.learning_rate * 0.5**halvings
     if progress < config.warm_up:
-        return config.learning_rate * (progress + 1 / config.steps) / (config.warm_up + 1 / config.steps)
+        return highest * (progress + 1 / config.steps) / (config.warm_up + 1 / config.steps)
     rest = (progress - config.warm_up) / max(1 - config.warm_up, 1e-9)
     match config.schedule:
         case "cosine":
@@ -48,7 +53,7 @@ def learning_rate(config: TrainingConfig, progress: float, plateaus: int = 0) ->
             part = config.drop_factor**plateaus
         case "constant":
             part = 1.0
-    return config.learning_rate * part
+    return highest * part
 
 
 class Clock:

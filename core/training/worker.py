@@ -33,6 +33,7 @@ from core.training.columns import read_columns
 from core.training.curves import Curves
 from core.training.estimate import median_step, remember_step
 from core.training.heartbeat import Pace, Status
+from core.training.memory import out_of_memory
 from core.training.retrain import compare_and_promote, read_comparison, read_truth
 from core.training.run import Run, read_run, run_split, stop_requested, usable_rows
 from core.training.status import STATE_FILE, Failed, Stopped
@@ -153,6 +154,7 @@ def _train(run: Run, status: Status, on_epoch: OnEpoch | None) -> bool:
                 continue
             if isinstance(result, Notice):
                 log(run.folder, result.text)
+                curves.go_back(result.step)
                 continue
             _write_epoch(run, data, curves, result)
             _remember(run, list(times))
@@ -318,8 +320,7 @@ def _as_user_error(folder: Path, error: Exception) -> UserError | None:
     """What a person can do about `error`; None for a mistake of ours."""
     if isinstance(error, UserError):
         return error
-    text = str(error)
-    if isinstance(error, MemoryError) or "out of memory" in text.lower() or "allocate memory" in text:
+    if out_of_memory(error):
         return UserError(
             "There is not enough memory to train with these settings.",
             hint="Choose a smaller batch or tile, or a narrower network, or close other programs.",

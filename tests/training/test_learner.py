@@ -10,10 +10,9 @@ import torch
 from torch import Tensor
 
 from core.errors import UserError
-from core.inference.metrics import ConfusionMatrix
 from core.training import device
 from core.training.config import TrainingConfig
-from core.training.learner import Learner, TrainingState, split_batch
+from core.training.learner import Learner, NotANumber, TrainingState, split_batch
 from core.training.tiles import Batch
 from tests.training.scenes import tiny
 from tests.training.test_loop import make_data
@@ -34,12 +33,18 @@ def gradients(learner: Learner) -> list[Tensor]:
     return [parameter.grad for parameter in learner.network.parameters() if parameter.grad is not None]
 
 
+def weights(learner: Learner) -> Tensor:
+    return torch.cat([parameter.detach().flatten() for parameter in learner.network.parameters()])
+
+
 def learned(config: TrainingConfig, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Learner, float]:
-    """After one Step whose learning rate is 0, with BatchNorm as it is when it predicts."""
+    """With the gradient of some Tiles, BatchNorm as it is when it predicts; and their loss."""
     learner = Learner(config, make_data(folder))
     learner.network.eval()
     monkeypatch.setattr(learner.network, "train", lambda: learner.network)
-    return learner, learner.learn(some_tiles(8), 0.0, ConfusionMatrix(2))
+    loss, _ = learner.gradients(some_tiles(8))
+    learner.change_weights(0.0)
+    return learner, loss
 
 
 @pytest.mark.parametrize("class_weights", ["none", "inverse"])
@@ -69,7 +74,8 @@ def test_the_network_computes_in_the_precision_asked_for(tmp_path: Path, precisi
     learner = Learner(tiny(precision=precision), make_data(tmp_path))
     logits, _ = learner.forward(learner.network, some_tiles(2))
     assert logits.dtype == dtype
-    assert math.isfinite(learner.learn(some_tiles(2), 0.01, ConfusionMatrix(2)))
+    assert math.isfinite(learner.gradients(some_tiles(2))[0])
+    learner.change_weights(0.01)
     assert {parameter.dtype for parameter in learner.network.parameters()} == {torch.float32}
 
 
@@ -90,9 +96,10 @@ def test_gradients_that_overflow_change_nothing_and_are_scaled_less(
     state = learner.state()
     scaler = {**state.numbers["scaler"], "scale": 1e30}
     learner.restore(TrainingState(state.tensors, {**state.numbers, "scaler": scaler}))
-    before = {name: value.clone() for name, value in learner.network.named_parameters()}
-    learner.learn(some_tiles(4), 0.1, ConfusionMatrix(2))
-    assert all(torch.equal(value, before[name]) for name, value in learner.network.named_parameters())
+    before = weights(learner)
+    learner.gradients(some_tiles(4))
+    learner.change_weights(0.1)
+    assert torch.equal(weights(learner), before)
     assert learner.state().numbers["scaler"]["scale"] == pytest.approx(5e29)
 
 
@@ -100,3 +107,36 @@ def test_half_precision_where_there_is_none_is_said(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
     with pytest.raises(UserError, match=r"does not compute in fp16. Set the precision to auto or fp32."):
         Learner(tiny(precision="fp16"), make_data(tmp_path))
+
+
+def test_a_gradient_that_is_no_number_leaves_the_weights_alone(tmp_path: Path) -> None:
+    learner = Learner(tiny(gradient_clip=0.0), make_data(tmp_path))
+    before = weights(learner)
+    learner.gradients(some_tiles(4))
+    gradients(learner)[-1].fill_(math.nan)
+    with pytest.raises(NotANumber, match=r"The gradient is no number any more at step 1"):
+        learner.change_weights(0.1)
+    assert torch.equal(weights(learner), before)
+    assert learner.course.step == 0
+
+
+def test_without_clipping_the_gradient_stays_as_it_is(tmp_path: Path) -> None:
+    learner = Learner(tiny(gradient_clip=0.0), make_data(tmp_path))
+    learner.gradients(some_tiles(4))
+    before = [gradient.clone() for gradient in gradients(learner)]
+    learner.change_weights(0.0)
+    assert all(torch.equal(first, second) for first, second in zip(before, gradients(learner), strict=True))
+
+
+def test_a_snapshot_outlives_what_is_learned_after_it_even_twice(tmp_path: Path) -> None:
+    learner, losses = Learner(tiny(), make_data(tmp_path)), []
+    learner.gradients(some_tiles(4))
+    learner.change_weights(0.1)
+    kept = learner.snapshot()
+    for _ in range(3):
+        learner.restore(kept)
+        for _ in range(3):
+            losses.append(learner.gradients(some_tiles(4))[0])
+            learner.change_weights(0.1)
+    assert losses[:3] == losses[3:6] == losses[6:]
+    assert len(set(losses)) == 3

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
 
 from core.annotation.labels import LabelSet
 from core.annotation.raster import Mask
@@ -17,8 +19,9 @@ from core.errors import ReadError, UserError
 from core.images import RGB, ImageSize, IntensityRule
 from core.training import device
 from core.training.config import TrainingConfig
+from core.training.learner import Learner
 from core.training.loop import EpochResult, Notice, Result, StepResult, TrainingData, TrainingState, train
-from core.training.tiles import LabelledPicture, PictureCache
+from core.training.tiles import Batch, LabelledPicture, PictureCache
 from core.training.validation import Validation
 from tests.training.scenes import TINY, tiny
 
@@ -207,7 +210,7 @@ def test_minutes_end_the_training_with_a_measured_epoch(tmp_path: Path) -> None:
 
 def test_a_loss_that_is_no_number_is_said(tmp_path: Path) -> None:
     hot = tiny(epochs=50, learning_rate=10.0, gradient_clip=0.0, weight_decay=10.0)
-    with pytest.raises(UserError, match=r"The loss is no number any more at step \d+. Choose a lower learning rate."):
+    with pytest.raises(UserError, match=r"is no number any more at step \d+. Choose a lower learning rate."):
         epochs(train(hot, make_data(tmp_path)))
 
 
@@ -240,3 +243,103 @@ def test_accumulated_batches_see_the_same_tiles_as_one(tmp_path: Path) -> None:
     four = epochs(train(tiny(epochs=3, batch=2, accumulate=4), make_data(tmp_path)))
     assert one[0].train_matrix.counts.sum(axis=1).tolist() == four[0].train_matrix.counts.sum(axis=1).tolist()
     assert four[-1].train_loss == pytest.approx(one[-1].train_loss, rel=0.3)
+
+
+def notices(results: Iterable[Result]) -> list[str]:
+    return [result.text for result in results if isinstance(result, Notice)]
+
+
+def test_a_learning_rate_that_diverges_is_halved_until_it_does_not(tmp_path: Path) -> None:
+    hot = tiny(epochs=1, steps_per_epoch=40, learning_rate=2.0, gradient_clip=0.0, weight_decay=10.0)
+    results = list(train(hot, make_data(tmp_path)))
+    assert 1 <= len(notices(results)) <= 3
+    assert all(text.endswith("It goes on from the beginning with half the learning rate.") for text in notices(results))
+    (last,) = epochs(results)
+    assert last.step == 40
+    assert math.isfinite(last.train_loss)
+    assert last.state.numbers["halvings"] == len(notices(results))
+    assert last.learning_rate < hot.learning_rate
+
+
+def fail_once(monkeypatch: pytest.MonkeyPatch, *, at: int) -> None:
+    """The loss of the Step after `at` is no number, the first time."""
+    whole, failed = Learner.loss, list[int]()
+
+    def loss(learner: Learner, logits: Tensor, *others: Any) -> Tensor:
+        value = whole(learner, logits, *others)
+        if learner.course.step == at and not failed and torch.is_grad_enabled():
+            failed.append(at)
+            return value * math.nan
+        return value
+
+    monkeypatch.setattr(Learner, "loss", loss)
+
+
+def test_after_a_loss_that_is_no_number_it_goes_on_from_the_last_epoch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny(epochs=3, augment="cell")
+    _, state = broken_off(config, make_data(tmp_path), epoch=1)
+    expected = epochs(
+        train(config, make_data(tmp_path), resume=TrainingState(state.tensors, {**state.numbers, "halvings": 1}))
+    )
+    fail_once(monkeypatch, at=6)
+    results = list(train(config, make_data(tmp_path)))
+    assert notices(results) == [
+        "The loss is no number any more at step 7. It goes on from the end of epoch 1 with half the learning rate."
+    ]
+    assert [result.step for result in results if isinstance(result, StepResult)] == [*range(1, 7), *range(5, 13)]
+    assert [figures(result) for result in epochs(results)[1:]] == [figures(result) for result in expected]
+    assert expected[-1].learning_rate < 0.6 * config.learning_rate
+
+
+def limit_memory(monkeypatch: pytest.MonkeyPatch, *, tiles: int) -> None:
+    whole = Learner.forward
+
+    def forward(learner: Learner, network: nn.Module, batch: Batch) -> Any:
+        if len(batch.masks) > tiles and torch.is_grad_enabled():
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+        return whole(learner, network, batch)
+
+    monkeypatch.setattr(Learner, "forward", forward)
+
+
+def test_where_memory_runs_out_the_batches_shrink(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = epochs(train(tiny(batch=2, accumulate=4), make_data(tmp_path)))
+    limit_memory(monkeypatch, tiles=2)
+    results = list(train(tiny(batch=8), make_data(tmp_path)))
+    assert notices(results) == [
+        "There is not enough memory: from here on the 8 tiles of a step are learned in 2 batches.",
+        "There is not enough memory: from here on the 8 tiles of a step are learned in 4 batches.",
+    ]
+    assert [result.train_loss for result in epochs(results)] == [result.train_loss for result in expected]
+    assert epochs(results)[-1].train_matrix.counts.tolist() == expected[-1].train_matrix.counts.tolist()
+
+
+def test_a_resumed_training_remembers_what_memory_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    limit_memory(monkeypatch, tiles=3)
+    config = tiny(batch=5, epochs=2)
+    whole = epochs(train(config, make_data(tmp_path)))
+    _, state = broken_off(config, make_data(tmp_path), epoch=1)
+    results = list(train(config, make_data(tmp_path), resume=state))
+    assert not notices(results)
+    assert figures(epochs(results)[-1]) == figures(whole[-1])
+
+
+def test_a_single_tile_that_memory_does_not_hold_ends_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit_memory(monkeypatch, tiles=0)
+    results = train(tiny(batch=4), make_data(tmp_path))
+    assert [text.split()[-2] for text in notices(itertools.islice(results, 2))] == ["2", "4"]
+    with pytest.raises(torch.OutOfMemoryError):
+        next(results)
+
+
+def test_other_errors_of_torch_are_not_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("shapes do not fit")
+
+    monkeypatch.setattr(Learner, "forward", broken)
+    with pytest.raises(RuntimeError, match="shapes do not fit"):
+        list(train(tiny(), make_data(tmp_path)))

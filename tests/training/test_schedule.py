@@ -29,8 +29,9 @@ def test_steps_drop_evenly_after_the_warm_up() -> None:
 
 def test_a_plateau_drops_as_often_as_there_was_one() -> None:
     config = TrainingConfig(schedule="plateau", drop_factor=0.5)
-    assert [learning_rate(config, 0.9, n) / config.learning_rate for n in (0, 1, 4)] == [1, 0.5, 0.0625]
-    assert learning_rate(replace(config, schedule="constant"), 0.9, 4) == config.learning_rate
+    assert [learning_rate(config, 0.9, plateaus=n) / config.learning_rate for n in (0, 1, 4)] == [1, 0.5, 0.0625]
+    assert learning_rate(replace(config, schedule="constant"), 0.9, plateaus=4) == config.learning_rate
+    assert learning_rate(config, 0.9, plateaus=1, halvings=2) == config.learning_rate / 8
 
 
 def test_the_course_counts_what_is_not_better() -> None:

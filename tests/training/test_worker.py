@@ -1,6 +1,7 @@
 """The training process from its start to each of its ends. Within this process, but for those that kill it."""
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from core.annotation.shapes import Annotation, Rectangle
 from core.errors import ReadError, UserError
@@ -16,6 +18,7 @@ from core.images import ImageSize
 from core.networks.card import read_card
 from core.project.project import Project
 from core.training import worker
+from core.training.learner import Learner
 from core.training.retrain import read_comparison, read_truth
 from core.training.run import (
     Run,
@@ -32,6 +35,7 @@ from core.training.run import (
 from core.training.status import STATE_FILE, Failed, Finished, Interrupted, Stopped
 from core.training.validation import Validation
 from tests.training.scenes import make_project, tiny
+from tests.training.test_loop import fail_once, limit_memory
 
 
 @pytest.fixture
@@ -250,6 +254,45 @@ def test_a_run_whose_patience_ended_has_finished(project: Project, monkeypatch: 
     assert run.status.epochs == 2
     assert run.best is not None
     assert "The last validation brought no better score: the training ends after epoch 2 of 9." in log_tail(run.folder)
+
+
+def test_what_was_learned_before_it_diverged_is_kept(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.training.curves._STEP_ROWS_EVERY", 0.0)
+    fail_once(monkeypatch, at=6)
+    run = create_run(project, tiny(epochs=3))
+    worker.work(run.folder)
+    run = read_run(run.folder)
+    assert isinstance(run.status, Finished)
+    assert "It goes on from the end of epoch 1 with half the learning rate." in log_tail(run.folder)
+    assert read_metrics(run)["epoch"] == [1, 2, 3]
+    assert read_steps(run)["step"] == list(range(1, 13))
+
+
+def test_a_run_that_diverges_for_good_keeps_its_best_model(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    def loss(learner: Learner, logits: Tensor, *others: object) -> Tensor:
+        return logits.mean() * (1.0 if learner.course.step < 6 else math.nan)
+
+    monkeypatch.setattr(Learner, "loss", loss)
+    run = create_run(project, tiny(epochs=3))
+    with pytest.raises(UserError, match="The loss is no number any more at step 7"):
+        worker.work(run.folder)
+    run = read_run(run.folder)
+    assert isinstance(run.status, Failed)
+    assert run.best is not None
+    assert run.resumable
+    assert log_tail(run.folder).count("with half the learning rate") == 3
+
+
+def test_a_run_that_needs_too_much_memory_goes_on_with_less(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    limit_memory(monkeypatch, tiles=2)
+    run = create_run(project, tiny())
+    worker.work(run.folder)
+    assert isinstance(read_run(run.folder).status, Finished)
+    assert "the 4 tiles of a step are learned in 2 batches" in log_tail(run.folder)
+    limit_memory(monkeypatch, tiles=0)
+    run = create_run(project, tiny())
+    with pytest.raises(UserError, match="There is not enough memory to train with these settings"):
+        worker.work(run.folder)
 
 
 def test_the_outcome_is_json_and_words(project: Project) -> None:
