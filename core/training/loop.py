@@ -1,8 +1,8 @@
 """The training loop as a generator: it owns no files, no stop button and no printing. To stop is to stop iterating."""
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from torch import nn
 
@@ -21,7 +21,10 @@ _HALVINGS: Final = 3  # of the learning rate: who diverges again has another tro
 
 @dataclass(frozen=True)
 class StepResult:
-    """One Step. Epochs and Steps count from 1; seconds since the Run's start; progress 0..1 of the whole training."""
+    """One Step. Epochs and Steps count from 1; seconds since the Run's start; progress 0..1 of the whole training.
+
+    waiting_share: 0..1 of its time in which nothing was computed, because the Tiles were not there yet.
+    """
 
     step: int
     epoch: int
@@ -29,6 +32,7 @@ class StepResult:
     loss: float
     learning_rate: float
     progress: float
+    waiting_share: float
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,7 @@ class EpochResult:
     """One Epoch. What was not measured is None: without validation pictures, or between validations.
 
     network: the (averaged) weights that validate and predict. predictions: by Sample, for the previews.
+    waiting_share: that of all its Steps.
     """
 
     epoch: int
@@ -48,6 +53,7 @@ class EpochResult:
     val_matrix: ConfusionMatrix | None
     is_best: bool
     progress: float
+    waiting_share: float
     network: nn.Module
     state: TrainingState
     predictions: Mapping[str, Mask] = field(default_factory=dict)
@@ -106,13 +112,24 @@ def _epoch(
     config: TrainingConfig, learner: Learner, clock: Clock, sampler: TileSampler, validation: Validation
 ) -> Iterator[Result]:
     """One Epoch: its Steps, its measurement. Raises NotANumber."""
-    course, losses = learner.course, list[float]()
+    course, losses, times = learner.course, list[float](), list[_StepTime]()
     matrix = ConfusionMatrix(config.network.classes)
     for _ in range(config.steps_per_epoch):
         rate = learning_rate(config, clock.progress(course.step), plateaus=course.plateaus, halvings=course.halvings)
-        losses.append((yield from _learn(learner, sampler.batch(course.step), rate, matrix)))
-        progress = clock.progress(course.step)
-        yield StepResult(course.step, course.epoch + 1, clock.seconds(), losses[-1], rate, progress)
+        began = clock.seconds()
+        batch = sampler.batch(course.step)
+        waited = clock.seconds() - began
+        losses.append((yield from _learn(learner, batch, rate, matrix)))
+        times.append(_StepTime(waited, clock.seconds() - began))
+        yield StepResult(
+            step=course.step,
+            epoch=course.epoch + 1,
+            seconds=clock.seconds(),
+            loss=losses[-1],
+            learning_rate=rate,
+            progress=clock.progress(course.step),
+            waiting_share=_waiting_share(times[-1:]),
+        )
         if clock.over(course.step):
             break
     course.epoch += 1
@@ -134,10 +151,22 @@ def _epoch(
         val_matrix=found.matrix if found else None,
         is_best=is_best,
         progress=clock.progress(course.step),
+        waiting_share=_waiting_share(times),
         network=learner.average,
         state=learner.state(),
         predictions=found.predictions if found else {},
     )
+
+
+class _StepTime(NamedTuple):
+    """Seconds of a Step: until its Tiles were there, and in all."""
+
+    waited: float
+    took: float
+
+
+def _waiting_share(times: Sequence[_StepTime]) -> float:
+    return sum(time.waited for time in times) / max(sum(time.took for time in times), 1e-9)
 
 
 def _learn(learner: Learner, batch: Batch, rate: float, matrix: ConfusionMatrix) -> Generator[Notice, None, float]:

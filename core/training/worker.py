@@ -229,7 +229,9 @@ def _write_epoch(run: Run, data: "TrainingData", curves: Curves, result: "EpochR
         )
     curves.add_epoch(result)
     _write_state(run.folder, result.state)
-    log(run.folder, f"Epoch {result.epoch}: {_in_words(result)}{', the best so far' if result.is_best else ''}")
+    waiting = f"{result.waiting_share:.0%} of the time waited for data".replace("%", " %")
+    best = ", the best so far" if result.is_best else ""
+    log(run.folder, f"Epoch {result.epoch}: {_in_words(result)}{best}; {waiting}")
 
 
 def triplet(image: RGB, truth: Mask, prediction: Mask, run: Run) -> RGB:

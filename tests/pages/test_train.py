@@ -305,3 +305,11 @@ def test_runs_are_compared_in_curves_settings_and_one_table(
     assert list(table["mean IoU of the labels"]) == ["0.700", "0.700"]
     app.multiselect(key="compare-runs").set_value([]).run()
     assert "Choose two runs" in texts(app)
+
+
+@pytest.mark.parametrize(("share", "said"), [(0.09, False), (0.34, True)])
+def test_much_waiting_for_data_is_said(project: Project, page: Page, share: float, said: bool) -> None:
+    run = made_run(project, state="stopped", epoch=1, seconds=2.0)
+    header, row = (run.folder / "metrics.csv").read_text().splitlines()
+    (run.folder / "metrics.csv").write_text(f"{header},waiting_share\n{row},{share}\n")
+    assert ("% of the time of the last epoch waited for data" in texts(page(run=run.id))) == said

@@ -17,11 +17,11 @@ from core.annotation.labels import LabelSet
 from core.annotation.raster import Mask
 from core.errors import ReadError, UserError
 from core.images import RGB, ImageSize, IntensityRule
-from core.training import device
+from core.training import device, schedule
 from core.training.config import TrainingConfig
 from core.training.learner import Learner
 from core.training.loop import EpochResult, Notice, Result, StepResult, TrainingData, TrainingState, train
-from core.training.tiles import Batch, LabelledPicture, PictureCache
+from core.training.tiles import Batch, LabelledPicture, PictureCache, TileSampler
 from core.training.validation import Validation
 from tests.training.scenes import TINY, tiny
 
@@ -343,3 +343,23 @@ def test_other_errors_of_torch_are_not_tried_again(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(Learner, "forward", broken)
     with pytest.raises(RuntimeError, match="shapes do not fit"):
         list(train(tiny(), make_data(tmp_path)))
+
+
+def test_slow_pictures_are_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, whole = [0.0], TileSampler.batch
+
+    def slow(sampler: TileSampler, step: int) -> Batch:
+        clock[0] += 3.0 * (step % 2)
+        return whole(sampler, step)
+
+    def quick(learner: Learner, batch: Batch) -> tuple[float, Mask]:
+        clock[0] += 1.0
+        return gradients(learner, batch)
+
+    gradients = Learner.gradients
+    monkeypatch.setattr(TileSampler, "batch", slow)
+    monkeypatch.setattr(Learner, "gradients", quick)
+    monkeypatch.setattr(schedule.time, "monotonic", lambda: clock[0])
+    results = list(train(tiny(epochs=1), make_data(tmp_path, val="")))
+    assert [result.waiting_share for result in results if isinstance(result, StepResult)] == [0, 0.75, 0, 0.75]
+    assert epochs(results)[0].waiting_share == 0.6

@@ -66,6 +66,7 @@ def test_a_run_leaves_all_that_a_page_shows(project: Project) -> None:
     assert cv2.imread(str(preview)).shape == (48, 3 * 48 + 2 * 4, 3)
     assert not (run.folder / STATE_FILE).exists()
     assert "validation IoU of the labels" in log_tail(run.folder)
+    assert " % of the time waited for data" in log_tail(run.folder)
 
 
 def test_the_model_knows_where_it_comes_from_and_is_used(project: Project) -> None:
@@ -96,7 +97,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(project: Project) -> None:
     assert isinstance(read_run(broken.folder).status, Finished)
     left, right = read_metrics(straight), read_metrics(broken)
     for name in left:
-        if name != "seconds":
+        if name not in ("seconds", "waiting_share"):
             assert left[name] == right[name], name
 
 
@@ -122,6 +123,20 @@ def test_curve_points_after_the_last_complete_epoch_are_drawn_again(project: Pro
         file.write((run.folder / "metrics.csv").read_text().splitlines()[1].replace("1,4,", "2,8,", 1) + "\n3,")
     worker.work(resume_run(run.folder).folder)
     assert read_metrics(run)["epoch"] == [1, 2, 3]
+
+
+def test_curves_of_an_earlier_version_are_gone_on_with(project: Project) -> None:
+    run = create_run(project, tiny(epochs=2))
+    worker.work(run.folder, on_epoch=stop_after(run, 1))
+    metrics = [line.split(",") for line in (run.folder / "metrics.csv").read_text().splitlines()]
+    column = metrics[0].index("waiting_share")
+    old = "\n".join(",".join(cells[:column] + cells[column + 1 :]) for cells in metrics)
+    (run.folder / "metrics.csv").write_text(old + "\n")
+    worker.work(resume_run(run.folder).folder)
+    found = read_metrics(run)
+    assert found["epoch"] == [1, 2]
+    assert found["waiting_share"][0] is None
+    assert found["waiting_share"][1] is not None
 
 
 def test_a_run_stopped_in_its_first_epoch_has_no_model(project: Project) -> None:
