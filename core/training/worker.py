@@ -87,7 +87,7 @@ def work(folder: Path, *, on_epoch: OnEpoch | None = None) -> None:
             problem = _as_user_error(folder, error)
             message = problem.message if problem else f"Training failed: {type(error).__name__}: {error}"
             hint = problem.hint if problem else "The log tells where. This is a mistake of ours: please report it."
-            status.end("failed", message=message, hint=hint)
+            _say_failed(status, message, hint)
             if problem is not None and problem is not error:
                 raise problem from error
             raise
@@ -316,6 +316,13 @@ def _log_error(folder: Path, error: Exception) -> None:
         log(folder, f"Failed: {text}")
     except WriteError:
         print(text, file=sys.stderr)
+
+
+def _say_failed(status: Status, message: str, hint: str) -> None:
+    try:
+        status.end("failed", message=message, hint=hint)
+    except WriteError as error:  # the disk is full to the last byte: the page will say that the process is gone
+        print(error, file=sys.stderr)
 
 
 def _as_user_error(folder: Path, error: Exception) -> UserError | None:
