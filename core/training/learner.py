@@ -92,10 +92,12 @@ class Learner:
             group["lr"] = rate
         self._scaler.unscale_(self.optimizer)
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_clip or math.inf)
-        if self._scaler.get_scale() <= 1:  # else it was scaled too much: the scaler leaves this Step out
-            finite(float(norm), self.course.step + 1, what="gradient")
-        self._scaler.step(self.optimizer)
-        self._scaler.update()
+        try:
+            if self._scaler.get_scale() <= 1:  # else it was scaled too much: the scaler leaves this Step out
+                finite(float(norm), self.course.step + 1, what="gradient")
+            self._scaler.step(self.optimizer)
+        finally:
+            self._scaler.update()  # it waits for this before it takes another gradient
         self.course.step += 1
         if self.config.ema_decay:
             self._update_average()
@@ -106,10 +108,13 @@ class Learner:
         batches = smaller_batches(self.config.step_tiles, self.course.batches, least=least)
         more = batches > self.course.batches
         self.course.batches = batches
+        return more
+
+    def free_memory(self) -> None:
+        """Forget the gradient, and give back what torch keeps for later."""
         self.optimizer.zero_grad(set_to_none=True)
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
-        return more
 
     def loss(self, logits: Tensor, target: Tensor, shares: Mapping[str, float] | None = None) -> Tensor:
         """Of logits (B, C, H, W) and target (B, H, W) int64, as the Config says.  shares: see `_shares`."""

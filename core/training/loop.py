@@ -98,11 +98,11 @@ def train(config: TrainingConfig, data: TrainingData, *, resume: TrainingState |
 
 def _gone_back(learner: Learner, good: TrainingState, error: NotANumber) -> Notice:
     """Take the state of the last Epoch and half the learning rate. Raises `error` when that was done often enough."""
-    halvings = learner.course.halvings + 1
+    halvings, batches = learner.course.halvings + 1, learner.course.batches
     if halvings > _HALVINGS:
         raise error
     learner.restore(good)
-    learner.course.halvings = halvings
+    learner.course.halvings, learner.course.batches = halvings, batches
     epoch = learner.course.epoch
     where = f"from the end of epoch {epoch}" if epoch else "from the beginning"
     return Notice(learner.course.step, f"{error.message} It goes on {where} with half the learning rate.")
@@ -178,7 +178,7 @@ def _learn(learner: Learner, batch: Batch, rate: float, matrix: ConfusionMatrix)
         except (RuntimeError, MemoryError) as error:
             if not out_of_memory(error) or not learner.take_smaller_batches():
                 raise
-        # not within the except clause, which keeps all that was computed
+        learner.free_memory()  # only here: until the except clause ends, the error keeps all that was computed
         yield Notice(learner.course.step, _smaller(len(batch.masks), learner.course.batches))
     learner.change_weights(rate)
     matrix.add(batch.masks, guess)

@@ -103,6 +103,23 @@ def test_gradients_that_overflow_change_nothing_and_are_scaled_less(
     assert learner.state().numbers["scaler"]["scale"] == pytest.approx(5e29)
 
 
+def test_half_precision_learns_again_after_it_diverged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device, "_has_float16", lambda _: True)
+    learner = Learner(tiny(precision="fp16"), make_data(tmp_path))
+    kept = learner.snapshot()
+    unscaled = TrainingState(kept.tensors, {**kept.numbers, "scaler": {**kept.numbers["scaler"], "scale": 1.0}})
+    learner.restore(unscaled)
+    learner.gradients(some_tiles(4))
+    gradients(learner)[-1].fill_(math.nan)
+    with pytest.raises(NotANumber):
+        learner.change_weights(0.1)
+    learner.restore(unscaled)
+    before = weights(learner)
+    learner.gradients(some_tiles(4))
+    learner.change_weights(0.1)
+    assert not torch.equal(weights(learner), before)
+
+
 def test_half_precision_where_there_is_none_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
     with pytest.raises(UserError, match=r"does not compute in fp16. Set the precision to auto or fp32."):

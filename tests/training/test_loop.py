@@ -316,6 +316,14 @@ def test_where_memory_runs_out_the_batches_shrink(tmp_path: Path, monkeypatch: p
     assert epochs(results)[-1].train_matrix.counts.tolist() == expected[-1].train_matrix.counts.tolist()
 
 
+def test_who_goes_back_remembers_what_memory_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    limit_memory(monkeypatch, tiles=2)
+    fail_once(monkeypatch, at=2)
+    said = [text.split(":")[0] for text in notices(train(tiny(epochs=1), make_data(tmp_path)))]
+    assert said[0] == "There is not enough memory"
+    assert len(said) == 2
+
+
 def test_a_resumed_training_remembers_what_memory_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     limit_memory(monkeypatch, tiles=3)
     config = tiny(batch=5, epochs=2)
