@@ -194,10 +194,9 @@ def _training_data(protocol: Protocol, split: Split, spill: Path) -> tuple[Train
     listed, pixels = [], Counter[int]()
     for name, pair in by_name.items():
         mask = read_pair(pair, protocol.left_out)[1]
-        counts = np.bincount(mask.ravel(), minlength=256)
-        pixels.update({int(i): int(counts[i]) for i in np.flatnonzero(counts) if i != IGNORE_ID})
-        drawn = frozenset(int(i) for i in np.flatnonzero(counts) if 0 < i < IGNORE_ID)
-        listed.append(LabelledPicture(name, ImageSize(*mask.shape), drawn))
+        counts = {int(i): int(n) for i, n in enumerate(np.bincount(mask.ravel())) if n and i != IGNORE_ID}
+        pixels.update(counts)
+        listed.append(LabelledPicture(name, ImageSize(*mask.shape), frozenset(counts) - {0}, counts))
     unlabelled = {f"unlabelled {path.stem}": path for path in split.unlabelled}
     further = [LabelledPicture(name, probe_image(path).size, frozenset()) for name, path in unlabelled.items()]
 

@@ -22,6 +22,9 @@ class Network(nn.Module):
         """
         raise NotImplementedError
 
+    def every_output(self, x: Tensor) -> list[Tensor]:
+        return list(self.outputs(x))
+
     def forward(self, x: Tensor) -> Tensor:
         check_size(x, self.multiple_of)
         *_, last = self.outputs(x)

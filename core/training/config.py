@@ -13,9 +13,11 @@ from core.errors import ConfigError
 from core.networks.card import NetworkConfig
 
 AUGMENTATION_NAMES: Final = ("satellite", "medical", "cell", "industrial", "general", "none")
-SCHEDULES: Final = ("cosine", "poly", "constant")
+SCHEDULES: Final = ("cosine", "poly", "constant", "step", "plateau")
 LOSS_NAMES: Final = ("cross_entropy", "dice", "lovasz", "focal", "tversky", "ohem", "boundary")
 OPTIMIZERS: Final = ("adamw", "radam", "sgd")
+CLASS_WEIGHTS: Final = ("none", "inverse", "median")
+PRECISIONS: Final = ("auto", "fp32", "bf16", "fp16")
 DEVICES: Final = ("auto", "cpu", "cuda")
 
 # What else changes when another network is chosen by name alone.
@@ -40,14 +42,19 @@ class TrainingConfig:
     epochs: int = 20
     minutes: float | None = None  # stop after so many, whatever the epochs
     steps_per_epoch: int = 20
-    batch: int = 8  # Tiles a Step
+    batch: int = 8  # Tiles that the network sees at once
+    accumulate: int = 1  # so many batches make a Step
     tile: int = 256  # side of a Tile
     optimizer: Literal["adamw", "radam", "sgd"] = "adamw"  # sgd: with Nesterov's momentum
     momentum: float = 0.9  # of sgd
     learning_rate: float = 1e-3
     weight_decay: float = 1e-2
     warm_up: float = 0.05  # share of all Steps in which the learning rate rises from 0
-    schedule: Literal["cosine", "poly", "constant"] = "cosine"
+    schedule: Literal["cosine", "poly", "constant", "step", "plateau"] = "cosine"
+    drops: int = 2  # step: how often the learning rate drops, evenly over the training
+    drop_factor: float = 0.1  # step and plateau: to this part of itself
+    plateau_epochs: int = 10  # plateau: the learning rate drops after so many validations without a better score
+    patience: int = 0  # the training ends after so many validations without a better score; 0: never
     cross_entropy: float = 0.5  # weights of the losses, see losses.py
     dice: float = 0.3
     lovasz: float = 0.2
@@ -63,6 +70,7 @@ class TrainingConfig:
     consistency: float = 0.0  # weight of what pictures without labels teach, see unlabelled.py; 0: they do not train
     unlabelled_batch: int = 4  # Tiles of them a Step
     sure: float = 0.95  # from this probability on a prediction on them counts as a label
+    class_weights: Literal["none", "inverse", "median"] = "none"  # by frequency, in the losses that go by pixels
     foreground_share: float = 0.33  # of the Tiles of a batch: centred on a drawn pixel
     ema_decay: float = 0.98  # of the running mean of the weights; 0 turns it off
     gradient_clip: float = 5.0  # norm; 0 turns it off
@@ -78,6 +86,7 @@ class TrainingConfig:
     previews: int = 4  # validation pictures shown while it runs
     seed: int = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"  # auto: bf16 where the processor computes in it
 
     def __post_init__(self) -> None:
         self._check_choices()
@@ -87,6 +96,11 @@ class TrainingConfig:
             raise ConfigError(
                 f"A tile of {self.tile} pixels does not fit the network.",
                 hint=f"Choose a multiple of {multiple}, for example {max(1, round(self.tile / multiple)) * multiple}.",
+            )
+        if self.batch == 1 and self.tile == self.network.multiple_of:
+            raise ConfigError(
+                f"A single tile of {self.tile} pixels leaves the network one number to learn its statistics from.",
+                hint="Choose a larger tile, or a batch of at least 2.",
             )
         if self.pretrained and self.network.name != "efficient_unet":
             raise ConfigError(
@@ -100,7 +114,9 @@ class TrainingConfig:
             ("schedule", self.schedule, SCHEDULES),
             ("optimizer", self.optimizer, OPTIMIZERS),
             ("augment", self.augment, AUGMENTATION_NAMES),
+            ("class_weights", self.class_weights, CLASS_WEIGHTS),
             ("device", self.device, DEVICES),
+            ("precision", self.precision, PRECISIONS),
         ):
             if value not in choices:
                 raise ConfigError(f"{name} cannot be {value!r}.", hint=f"Choose one of {', '.join(choices)}.")
@@ -126,6 +142,11 @@ class TrainingConfig:
     @property
     def clean_up(self) -> CleanUp:
         return CleanUp(self.smooth, self.close, self.split, self.drop_below)
+
+    @property
+    def step_tiles(self) -> int:
+        """All Tiles of a Step."""
+        return self.batch * self.accumulate
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -179,11 +200,16 @@ _RANGES: Final[tuple[tuple[str, float, float], ...]] = (
     ("minutes", 0.01, 100_000),
     ("steps_per_epoch", 1, 1_000_000),
     ("batch", 1, 4096),
+    ("accumulate", 1, 4096),
     ("tile", 16, 4096),
     ("learning_rate", 1e-8, 10),
     ("weight_decay", 0, 10),
     ("momentum", 0, 0.9999),
     ("warm_up", 0, 1),
+    ("drops", 0, 100),
+    ("drop_factor", 0.001, 1),
+    ("plateau_epochs", 1, 1_000_000),
+    ("patience", 0, 1_000_000),
     ("cross_entropy", 0, 1000),
     ("dice", 0, 1000),
     ("lovasz", 0, 1000),

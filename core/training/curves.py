@@ -23,6 +23,7 @@ EPOCH_COLUMNS: Final = (
     "val_iou",
     "val_mean_iou",
     "learning_rate",
+    "waiting_share",
 )
 _STEP_ROWS_EVERY: Final = 1.0  # seconds between rows of steps.csv
 
@@ -49,6 +50,10 @@ class Curves:
         self._append("steps.csv", row)
         return True
 
+    def go_back(self, step: int) -> None:
+        """Cut off the Steps after `step`, which come again."""
+        self._begin("steps.csv", STEP_COLUMNS, "step", step)
+
     def add_epoch(self, result: "EpochResult") -> None:
         val = result.val_matrix
         row = (
@@ -61,6 +66,7 @@ class Curves:
             val.mean_iou_foreground if val else None,
             val.mean_iou if val else None,
             result.learning_rate,
+            result.waiting_share,
             *(val.iou()[1:] if val else [None] * len(self._labels)),
         )
         self._append("metrics.csv", row)
@@ -68,7 +74,8 @@ class Curves:
     def _begin(self, file: str, columns: Sequence[str], key: str, last: int) -> None:
         old = read_columns(self._run.folder / file)
         kept = [i for i, value in enumerate(old.get(key, [])) if value is not None and value <= last]
-        text = csv_line(columns) + "".join(csv_line([old[name][i] for name in columns]) for i in kept)
+        known = [old.get(name, [None] * len(old[key])) for name in columns] if kept else []
+        text = csv_line(columns) + "".join(csv_line([values[i] for values in known]) for i in kept)
         write_bytes(self._run.folder / file, text.encode(), durable=False)
 
     def _append(self, file: str, row: Sequence[float | None]) -> None:

@@ -50,7 +50,7 @@ def cached_estimate(config: TrainingConfig, facts: DataFacts) -> float | None:
 def rough_estimate(config: TrainingConfig, facts: DataFacts) -> float:
     """Seconds by figures of another machine; right within a factor of three or so."""
     cores = os.cpu_count() or 2
-    step = config.batch * config.tile**2 * _size(config)[0] * 1e-6 * 2 / min(cores, 16)
+    step = config.step_tiles * config.tile**2 * _size(config)[0] * 1e-6 * 2 / min(cores, 16)
     return _whole(config, facts, step)
 
 
@@ -127,7 +127,7 @@ def median_step(seconds: Sequence[float]) -> float:
 
 def _whole(config: TrainingConfig, facts: DataFacts, step: float) -> float:
     """Seconds of the training: its Steps, its validations, and the measurement at the end (two models at most)."""
-    per_pixel = step / (config.batch * config.tile**2) * _FORWARD_SHARE * _OVERLAP
+    per_pixel = step / (config.step_tiles * config.tile**2) * _FORWARD_SHARE * _OVERLAP
     validated = VALIDATION_SHARE * facts.total_pixels
     after_each = min(validated, config.validation_megapixels * 1e6) * per_pixel
     whole = config.steps * step + math.ceil(config.epochs / config.validate_every) * after_each
@@ -154,7 +154,8 @@ def _known() -> dict[str, float]:
 
 def _key(config: TrainingConfig) -> str:
     shape = " ".join(str(value) for value in astuple(config.network))
-    return f"{shape}, {config.batch} of {config.tile}, {config.device}, {os.cpu_count()} cores"
+    tiles = f"{config.accumulate} x {config.batch} of {config.tile}"
+    return f"{shape}, {tiles}, {config.device} {config.precision}, {os.cpu_count()} cores"
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -49,6 +49,10 @@ class Events:
         values = {"loss/step": result.loss, "learning_rate": result.learning_rate}
         self._add(result.step, summary=_scalars(values))
 
+    def go_back(self, step: int) -> None:
+        """Strike out the points after `step`: the training goes on from there."""
+        self._add(step + 1, session_log={"status": "START"})
+
     def add_epoch(self, result: "EpochResult", pictures: Mapping[str, RGB]) -> None:
         """The Epoch's points and, about PICTURE_EPOCHS times in a Run, its `pictures` by Sample; then to the disk."""
         val = result.val_matrix

@@ -196,7 +196,8 @@ def read_metrics(run: Run) -> dict[str, list[float | None]]:
     """Columns of metrics.csv, a value an Epoch, None where nothing was measured:
 
     epoch, step, seconds, train_loss, val_loss, train_iou, val_iou (both: mean IoU of the drawn labels), val_mean_iou
-    (with background), learning_rate, and val_iou:<label> for each label.
+    (with background), learning_rate, waiting_share (0..1 of the Steps' time, for Tiles), and val_iou:<label> for each
+    label.
     """
     return read_columns(run.folder / "metrics.csv")
 

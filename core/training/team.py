@@ -7,7 +7,9 @@ same weights after each Step. The first one leads: it alone measures, writes fil
 """
 
 import os
+from collections.abc import Callable
 from datetime import timedelta
+from enum import IntEnum
 from typing import Final, Self
 
 import numpy as np
@@ -20,6 +22,15 @@ from core.networks.network import Network
 from core.training.batch import Batch
 
 _PATIENCE: Final = timedelta(hours=2)  # the others wait as long for the leader's measurement
+
+
+class Order(IntEnum):
+    """What a process that does not lead is told."""
+
+    STEP = 0
+    KEEP = 1  # the weights as they are now, to go back to
+    GO_BACK = 2
+    END = 3
 
 
 class Team:
@@ -55,24 +66,27 @@ class Team:
         parts = (np.ascontiguousarray(values[self.rank :: self.size]) for values in batch)
         return Batch(*parts)
 
-    def together(self, network: Network) -> nn.Module:
+    def together(self, network: Network) -> Callable[[Tensor], list[Tensor]]:
         """What computes all outputs of `network`, as a list; its gradients are averaged over the Team."""
-        every = _EveryOutput(network)
-        return every if self.size == 1 else DistributedDataParallel(every)
+        return network.every_output if self.size == 1 else DistributedDataParallel(_EveryOutput(network))
 
-    def as_leader(self, value: float) -> float:
-        """The leader's `value`, in every process."""
-        if self.size == 1:
-            return value
-        told = torch.tensor([value], dtype=torch.float64, device=_device())
+    def tell(self, order: Order, rate: float = 0.0, progress: float = 0.0) -> None:
+        """What the others do next; only the leader tells."""
+        if self.size > 1:
+            distributed.broadcast(_numbers(order, rate, progress), src=0)
+
+    def told(self) -> tuple[Order, float, float]:
+        """What the leader tells, as soon as it does: the order, and of a Step its learning rate and progress."""
+        told = _numbers(0.0, 0.0, 0.0)
         distributed.broadcast(told, src=0)
-        return float(told)
+        order, rate, progress = told.tolist()
+        return Order(int(order)), rate, progress
 
     def mean(self, value: float) -> float:
         """The mean of every process's `value`; no number where one has none."""
         if self.size == 1:
             return value
-        total = torch.tensor([value], dtype=torch.float64, device=_device())
+        total = _numbers(value)
         distributed.all_reduce(total)
         return float(total) / self.size
 
@@ -87,8 +101,8 @@ class _EveryOutput(nn.Module):
         self.network = network
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        return list(self.network.outputs(x))
+        return self.network.every_output(x)
 
 
-def _device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+def _numbers(*values: float) -> Tensor:
+    return torch.tensor(values, dtype=torch.float64, device="cuda" if torch.cuda.is_available() else "cpu")

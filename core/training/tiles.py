@@ -5,8 +5,9 @@ times as much (ENGINE 4). Which Tiles a Step sees follows from seed and Step alo
 """
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 import cv2
@@ -29,11 +30,15 @@ _TRIES: Final = 4  # for a Tile in which something is labelled
 
 
 class LabelledPicture(NamedTuple):
-    """What is known of a Sample before it is decoded. classes: the class ids drawn in it, without background."""
+    """What is known of a Sample before it is decoded. classes: the class ids drawn in it, without background.
+
+    pixels: by class id, with background; needed only where classes weigh differently in the loss.
+    """
 
     name: str
     size: ImageSize
     classes: frozenset[int]
+    pixels: Mapping[int, int] = MappingProxyType({})
 
 
 class DecodedPicture(NamedTuple):

@@ -5,6 +5,7 @@ ends the training after the Step under way; a later start goes on from the last 
 """
 
 import json
+import os
 import random
 import shutil
 import signal
@@ -29,17 +30,20 @@ from core.networks.card import ModelCard
 from core.networks.runtime import share_cores, tune_allocator
 from core.process import give_way
 from core.project.project import Project
+from core.training.balance import class_weights
 from core.training.columns import read_columns
 from core.training.curves import Curves
 from core.training.estimate import median_step, remember_step
 from core.training.events import Events
 from core.training.heartbeat import Pace, Status
+from core.training.memory import out_of_memory
 from core.training.retrain import compare_and_promote, read_comparison, read_truth
 from core.training.run import Run, read_run, run_split, stop_requested, unlabelled_rows, usable_rows
 from core.training.status import STATE_FILE, Failed, Stopped
 
 if TYPE_CHECKING:
     from core.training.loop import EpochResult, TrainingData, TrainingState
+    from core.training.team import Team
 
 OnEpoch = Callable[[int, int, str], None]  # epochs done, epochs in all, what to say
 
@@ -53,6 +57,8 @@ _STEPS_TIMED: Final = 20  # the last ones: the next estimate for these settings 
 def main(arguments: Sequence[str]) -> int:
     folder = Path(arguments[0])
     give_way()
+    if "WORLD_SIZE" in os.environ:
+        return _in_team(folder)
     signal.signal(signal.SIGTERM, lambda *_: (folder / "stop").touch())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
@@ -62,9 +68,38 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def work(folder: Path, *, on_epoch: OnEpoch | None = None) -> None:
+def _in_team(folder: Path) -> int:
+    """One of the processes that torchrun has started. Where one fails, torchrun ends the others."""
+    from core.training.team import Team
+
+    tune_allocator()
+    team = Team.joined()
+    try:
+        if team.leads:
+            signal.signal(signal.SIGTERM, lambda *_: (folder / "stop").touch())
+            work(folder, team=team)
+        else:
+            _follow(folder, team)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+    finally:
+        team.leave()
+    return 0
+
+
+def _follow(folder: Path, team: "Team") -> None:
+    from core.training.loop import follow
+
+    run = read_run(folder)
+    data = _training_data(Project.open(run.project_folder), run, spill=folder / _CACHE / str(team.rank))
+    follow(run.config, data, team, resume=_read_state(folder))
+
+
+def work(folder: Path, *, on_epoch: OnEpoch | None = None, team: "Team | None" = None) -> None:
     """Train the waiting Run in `folder` to its end, compare it with the current model, and say so in its files.
 
+    team: the other processes that train it, which this one leads.
     Raises what made it fail, after writing it down: a UserError where a person can mend it.
     """
     tune_allocator()
@@ -72,7 +107,7 @@ def work(folder: Path, *, on_epoch: OnEpoch | None = None) -> None:
     run = read_run(folder)
     with Status(folder, run.config.epochs) as status:
         try:
-            finished = _train(run, status, on_epoch)
+            finished = _train(run, status, on_epoch, team)
             status.update(doing="compares")
             _compare(run)
             status.end("finished" if finished else "stopped")
@@ -87,7 +122,7 @@ def work(folder: Path, *, on_epoch: OnEpoch | None = None) -> None:
             problem = _as_user_error(folder, error)
             message = problem.message if problem else f"Training failed: {type(error).__name__}: {error}"
             hint = problem.hint if problem else "The log tells where. This is a mistake of ours: please report it."
-            status.end("failed", message=message, hint=hint)
+            _say_failed(status, message, hint)
             if problem is not None and problem is not error:
                 raise problem from error
             raise
@@ -128,18 +163,22 @@ def log(folder: Path, text: str) -> None:
 # -------------------------------------------------------------------------------------------------------- training
 
 
-def _train(run: Run, status: Status, on_epoch: OnEpoch | None) -> bool:
+def _train(run: Run, status: Status, on_epoch: OnEpoch | None, team: "Team | None") -> bool:
     """Train; False when it was stopped before its end."""
-    from core.training.loop import StepResult, train
+    from core.training.loop import Notice, StepResult, train
 
     project, config = Project.open(run.project_folder), run.config
-    log(run.folder, f"{config.network.name}, batch {config.batch} of {config.tile} pixels, seed {config.seed}")
-    data = _training_data(project, run)
+    so_many = f", {config.accumulate} of them a step" if config.accumulate > 1 else ""
+    tiles = f"batch {config.batch} of {config.tile} pixels{so_many}"
+    processes = f", {team.size} processes" if team and team.size > 1 else ""
+    log(run.folder, f"{config.network.name}, {tiles}, seed {config.seed}{processes}")
+    data = _training_data(project, run, spill=run.folder / _CACHE)
+    _log_data(run, data)
     state = _read_state(run.folder)
     curves, events = Curves(run, state), Events(run, state, lambda text: log(run.folder, text))
     pace, times = Pace(run.config), deque[float](maxlen=_STEPS_TIMED)
     try:
-        for result in train(config, data, resume=state):
+        for result in train(config, data, resume=state, team=team):
             if isinstance(result, StepResult):
                 if curves.add_step(result):
                     events.add_step(result)
@@ -150,6 +189,11 @@ def _train(run: Run, status: Status, on_epoch: OnEpoch | None) -> bool:
                     return False
                 if result.step % config.steps_per_epoch == 0:
                     status.update(doing="validates")
+                continue
+            if isinstance(result, Notice):
+                log(run.folder, result.text)
+                curves.go_back(result.step)
+                events.go_back(result.step)
                 continue
             _write_epoch(run, data, curves, events, result)
             _remember(run, list(times))
@@ -171,7 +215,7 @@ def _remember(run: Run, moments: Sequence[float]) -> None:
         log(run.folder, f"The time of a step was not kept for later estimates. {error}")
 
 
-def _training_data(project: Project, run: Run) -> "TrainingData":
+def _training_data(project: Project, run: Run, *, spill: Path) -> "TrainingData":
     """The pictures of the Run's split as they are now; those that were removed or reopened since are left out."""
     from core.training.loop import TrainingData
     from core.training.tiles import LabelledPicture, PictureCache
@@ -193,21 +237,32 @@ def _training_data(project: Project, run: Run) -> "TrainingData":
                 name,
                 rows[name].size,
                 frozenset(i for i, count in rows[name].pixels.items() if count and 0 < i < len(run.labels)),
+                rows[name].pixels,
             )
             for name in names
         ]
     if not listed["train"]:
         raise UserError("None of the pictures that this run trained on is left.", hint="Start a new run.")
     random.Random(run.config.seed).shuffle(listed["val"])  # so that the first few are of all kinds
-    log(run.folder, f"{len(listed['train'])} pictures train, {len(listed['val'])} validate")
-    if not listed["val"]:
-        log(run.folder, "No picture validates: the best epoch is the one of the lowest training loss.")
-    if unlabelled:
-        log(run.folder, f"{len(unlabelled)} pictures without labels teach as well")
-    budget = min(int(psutil.virtual_memory().available * _CACHE_SHARE), _CACHE_MOST)
-    cache = PictureCache(read, budget=budget, spill=run.folder / _CACHE)
+    share = _CACHE_SHARE / int(os.environ.get("WORLD_SIZE", "1"))
+    budget = min(int(psutil.virtual_memory().available * share), _CACHE_MOST)
+    cache = PictureCache(read, budget=budget, spill=spill)
     further = [LabelledPicture(name, size, frozenset()) for name, size in unlabelled.items()]
     return TrainingData(run.labels, project.settings.intensity, listed["train"], listed["val"], cache, further)
+
+
+def _log_data(run: Run, data: "TrainingData") -> None:
+    log(run.folder, f"{len(data.train)} pictures train, {len(data.val)} validate")
+    if not data.val:
+        log(run.folder, "No picture validates: the best epoch is the one of the lowest training loss.")
+    if data.unlabelled:
+        log(run.folder, f"{len(data.unlabelled)} pictures without labels teach as well")
+    weights = class_weights(
+        run.config.class_weights, [picture.pixels for picture in data.train], classes=len(run.labels)
+    )
+    if weights:
+        said = ", ".join(f"{name} {weight:.2f}" for name, weight in zip(run.labels.names, weights, strict=True))
+        log(run.folder, f"So much does a pixel of each class weigh: {said}")
 
 
 def _write_epoch(run: Run, data: "TrainingData", curves: Curves, events: Events, result: "EpochResult") -> None:
@@ -225,7 +280,9 @@ def _write_epoch(run: Run, data: "TrainingData", curves: Curves, events: Events,
     curves.add_epoch(result)
     events.add_epoch(result, pictures)
     _write_state(run.folder, result.state)
-    log(run.folder, f"Epoch {result.epoch}: {_in_words(result)}{', the best so far' if result.is_best else ''}")
+    waiting = f"{result.waiting_share:.0%} of the time waited for data".replace("%", " %")
+    best = ", the best so far" if result.is_best else ""
+    log(run.folder, f"Epoch {result.epoch}: {_in_words(result)}{best}; {waiting}")
 
 
 def triplet(image: RGB, truth: Mask, prediction: Mask, run: Run) -> RGB:
@@ -313,12 +370,18 @@ def _log_error(folder: Path, error: Exception) -> None:
         print(text, file=sys.stderr)
 
 
+def _say_failed(status: Status, message: str, hint: str) -> None:
+    try:
+        status.end("failed", message=message, hint=hint)
+    except WriteError as error:  # the disk is full to the last byte: the page will say that the process is gone
+        print(error, file=sys.stderr)
+
+
 def _as_user_error(folder: Path, error: Exception) -> UserError | None:
     """What a person can do about `error`; None for a mistake of ours."""
     if isinstance(error, UserError):
         return error
-    text = str(error)
-    if isinstance(error, MemoryError) or "out of memory" in text.lower() or "allocate memory" in text:
+    if out_of_memory(error):
         return UserError(
             "There is not enough memory to train with these settings.",
             hint="Choose a smaller batch or tile, or a narrower network, or close other programs.",

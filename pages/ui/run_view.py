@@ -30,7 +30,7 @@ from core.training.run import (
     stop_requested,
 )
 from core.training.supervisor import resume, start
-from pages.ui.cached import stamp_of
+from pages.ui.cached import columns_of, stamp_of
 from pages.ui.charts import label_text, show_class_bars
 from pages.ui.curves import show_run_curves
 from pages.ui.figures import has_figures, show_figures, show_meanings
@@ -39,6 +39,7 @@ from pages.ui.links import link
 from pages.ui.words import count, duration, moment, score
 
 _REFRESH: Final = "2s"
+_MUCH_WAITING: Final = 0.1  # of an epoch's time
 _DOING: Final = {
     "trains": "learning",
     "validates": "measuring on the validation pictures",
@@ -94,6 +95,7 @@ def _view(project: Project, run_id: str, was_alive: bool) -> None:
         _show_actions(project, run)
     if not show_run_curves(run) and run.alive:
         st.caption("The curves begin with the first step.")
+    _show_waiting(run)
     _show_previews(run)
     with st.expander("Settings and log"):
         st.caption(_settings_words(run))
@@ -258,6 +260,17 @@ def _act(action: Callable[[], object]) -> None:
 
 
 # ---------------------------------------------------------------------------------------------------------- details
+
+
+def _show_waiting(run: Run) -> None:
+    """What slows the training down, where it is not the learning."""
+    shares = columns_of(run.folder / "metrics.csv").get("waiting_share", [])
+    share = shares[-1] if shares else None
+    if share is not None and share > _MUCH_WAITING:
+        st.caption(
+            f"{100 * share:.0f} % of the time of the last epoch waited for data: pictures were read and varied more "
+            "slowly than the network learns."
+        )
 
 
 def _show_previews(run: Run) -> None:

@@ -337,3 +337,11 @@ def test_the_preview_shows_own_pictures_varied_once_it_is_opened(page: Page) -> 
     assert "s9" not in names.options  # begun, not finished
     assert len(app.get("image")) == 8
     click(app, "Other variations")
+
+
+@pytest.mark.parametrize(("share", "said"), [(0.09, False), (0.34, True)])
+def test_much_waiting_for_data_is_said(project: Project, page: Page, share: float, said: bool) -> None:
+    run = made_run(project, state="stopped", epoch=1, seconds=2.0)
+    header, row = (run.folder / "metrics.csv").read_text().splitlines()
+    (run.folder / "metrics.csv").write_text(f"{header},waiting_share\n{row},{share}\n")
+    assert ("% of the time of the last epoch waited for data" in texts(page(run=run.id))) == said

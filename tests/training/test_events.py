@@ -77,6 +77,7 @@ def epoch(number: int, *, of: int = 10, val: bool = True) -> EpochResult:
         val_matrix=matrix(7) if val else None,
         is_best=False,
         progress=number / of,
+        waiting_share=0.0,
         network=nothing,
         state=nothing,
     )
@@ -149,12 +150,12 @@ def said() -> list[str]:
 def test_what_a_killed_process_wrote_after_its_last_state_is_taken_back(run: Run, said: list[str]) -> None:
     first = Events(run, None, said.append)
     for number in (1, 2, 3):
-        first.add_step(StepResult(4 * number - 3, number, 0.1, 0.5, 1e-3, 0.1))
+        first.add_step(StepResult(4 * number - 3, number, 0.1, 0.5, 1e-3, 0.1, 0.0))
         first.add_epoch(epoch(number), {"a": np.zeros((2, 6, 3), np.uint8)})
     with (run.folder / EVENTS_FOLDER / "events.out.tfevents.0000").open("ab") as file:
         file.write(b"\x18\0\0\0")  # torn: killed while it wrote
     second = Events(run, state_of(2), said.append)
-    second.add_step(StepResult(10, 3, 0.1, 0.25, 1e-3, 0.1))
+    second.add_step(StepResult(10, 3, 0.1, 0.25, 1e-3, 0.1, 0.0))
     second.add_epoch(epoch(3), {"a": np.zeros((2, 6, 3), np.uint8)})
     found = read(run)
     assert [(point.step, point.value) for point in found.Scalars("loss/step")] == [(1, 0.5), (5, 0.5), (10, 0.25)]
@@ -219,7 +220,7 @@ def test_why_there_are_no_events_is_said_once(
 ) -> None:
     hinder(monkeypatch, run)
     writer = Events(run, None, said.append)
-    writer.add_step(StepResult(1, 1, 0.1, 0.5, 1e-3, 0.1))
+    writer.add_step(StepResult(1, 1, 0.1, 0.5, 1e-3, 0.1, 0.0))
     writer.add_epoch(epoch(1), {})
     (line,) = said
     assert line.startswith(reason)

@@ -1,5 +1,6 @@
 """Losses on pictures small enough to know the answer, and on those that break careless ones."""
 
+import itertools
 import math
 
 import numpy as np
@@ -14,6 +15,7 @@ from core.training.losses import (
     boundary_loss,
     cross_entropy_loss,
     focal_loss,
+    loss_parts,
     lovasz_softmax_loss,
     ohem_loss,
     soft_dice_loss,
@@ -172,3 +174,76 @@ def test_the_boundary_loss_sees_borders_only() -> None:
     assert boundary_loss(near, target).item() > right
     target[:, :, 12:20] = 255  # nobody knows where the border is
     assert boundary_loss(near, target).item() == 0
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "focal", "ohem", "boundary"])
+def test_equal_weights_of_classes_change_nothing_and_their_scale_neither(name: str) -> None:
+    torch.manual_seed(0)
+    logits, target = torch.randn(1, 3, SIDE, SIDE), halves(0, 2)
+    target[:, :2] = 255
+    plain = LOSSES[name](logits, target).item()
+    for weight in (1.0, 7.0):
+        weights = torch.full((3,), weight)
+        assert LOSSES[name](logits, target, class_weights=weights).item() == pytest.approx(plain, rel=1e-5)
+
+
+def test_weighted_cross_entropy_is_torchs_mean() -> None:
+    torch.manual_seed(0)
+    logits, weights = torch.randn(2, 3, SIDE, SIDE), torch.tensor([0.2, 1.0, 5.0])
+    target = torch.randint(0, 3, (2, SIDE, SIDE))
+    target[:, 0] = 255
+    expected = torch.nn.functional.cross_entropy(logits, target, weights, ignore_index=255)
+    assert cross_entropy_loss(logits, target, class_weights=weights).item() == pytest.approx(expected.item(), rel=1e-6)
+    everything = ohem_loss(logits, target, share=1, class_weights=weights)
+    assert everything.item() == pytest.approx(expected.item(), rel=1e-5)
+    focal = focal_loss(logits, target, gamma=0, class_weights=weights)
+    assert focal.item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "focal", "ohem", "boundary"])
+@pytest.mark.parametrize("target", [halves(255, 255), halves(1, 1), halves(0, 2)])
+def test_weights_of_classes_keep_every_loss_finite(name: str, target: Tensor) -> None:
+    logits = torch.zeros(1, 3, SIDE, SIDE, requires_grad=True)
+    value = LOSSES[name](logits, target, class_weights=torch.tensor([1e-3, 1.0, 100.0]))
+    value.backward()
+    assert math.isfinite(value.item())
+    assert logits.grad is not None
+    assert logits.grad.isfinite().all()
+
+
+def test_a_class_that_weighs_more_pulls_more() -> None:
+    logits, target = torch.zeros(1, 2, SIDE, SIDE, requires_grad=True), halves(0, 1)
+    weighted_loss(logits, target, TrainingConfig(), class_weights=torch.tensor([1.0, 4.0])).backward()
+    assert logits.grad is not None
+    pull = logits.grad[:, 1].abs()
+    assert pull[..., SIDE // 2 :].mean() > 1.5 * pull[..., : SIDE // 2].mean()
+
+
+@pytest.mark.parametrize(
+    ("name", "weights"),
+    [("ohem", None), *itertools.product(("cross_entropy", "focal", "boundary"), (None, torch.tensor([0.5, 2.0, 7.0])))],
+)
+def test_the_parts_of_a_step_make_the_gradient_of_one_batch(name: str, weights: Tensor | None) -> None:
+    """Where the batches hold different numbers of pixels that count. OHEM keeps all here, as it chooses by batch."""
+    torch.manual_seed(0)
+    config = TrainingConfig(**{other: float(other == name) for other in LOSSES}, ohem_share=1.0)  # type: ignore[arg-type]
+    target = torch.cat([halves(0, 1), halves(2, 255), halves(1, 2), halves(255, 255)])
+    whole = torch.randn(4, 3, SIDE, SIDE, requires_grad=True)
+    parted = whole.detach().clone().requires_grad_()
+    expected = weighted_loss(whole, target, config, class_weights=weights)
+    expected.backward()
+    targets, total = target.split(1), torch.zeros(())
+    for i, parts in enumerate(loss_parts(targets, config, class_weights=weights)):
+        total = total + weighted_loss(parted[i : i + 1], targets[i], config, class_weights=weights, parts=parts)
+    total.backward()
+    assert total.item() == pytest.approx(expected.item(), rel=1e-5)
+    assert whole.grad is not None
+    assert parted.grad is not None
+    assert torch.allclose(whole.grad, parted.grad, atol=1e-6)
+
+
+def test_a_step_without_a_labelled_pixel_has_parts_too() -> None:
+    config = TrainingConfig(**dict.fromkeys(LOSSES, 1.0))  # type: ignore[arg-type]
+    for parts in loss_parts([halves(255, 255)] * 2, config):
+        value = weighted_loss(torch.zeros(1, 2, SIDE, SIDE), halves(255, 255), config, parts=parts)
+        assert value.item() == 0

@@ -1,6 +1,7 @@
 """The training process from its start to each of its ends. Within this process, but for those that kill it."""
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from core.annotation.shapes import Annotation, Rectangle
 from core.errors import ReadError, UserError
@@ -16,6 +18,7 @@ from core.images import ImageSize
 from core.networks.card import read_card
 from core.project.project import Project
 from core.training import worker
+from core.training.learner import Learner
 from core.training.retrain import read_comparison, read_truth
 from core.training.run import (
     Run,
@@ -30,7 +33,9 @@ from core.training.run import (
     run_split,
 )
 from core.training.status import STATE_FILE, Failed, Finished, Interrupted, Stopped
+from core.training.validation import Validation
 from tests.training.scenes import make_project, tiny
+from tests.training.test_loop import fail_once, limit_memory
 
 
 @pytest.fixture
@@ -61,6 +66,7 @@ def test_a_run_leaves_all_that_a_page_shows(project: Project) -> None:
     assert cv2.imread(str(preview)).shape == (48, 3 * 48 + 2 * 4, 3)
     assert not (run.folder / STATE_FILE).exists()
     assert "validation IoU of the labels" in log_tail(run.folder)
+    assert " % of the time waited for data" in log_tail(run.folder)
 
 
 def test_the_model_knows_where_it_comes_from_and_is_used(project: Project) -> None:
@@ -91,7 +97,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(project: Project) -> None:
     assert isinstance(read_run(broken.folder).status, Finished)
     left, right = read_metrics(straight), read_metrics(broken)
     for name in left:
-        if name != "seconds":
+        if name not in ("seconds", "waiting_share"):
             assert left[name] == right[name], name
 
 
@@ -117,6 +123,20 @@ def test_curve_points_after_the_last_complete_epoch_are_drawn_again(project: Pro
         file.write((run.folder / "metrics.csv").read_text().splitlines()[1].replace("1,4,", "2,8,", 1) + "\n3,")
     worker.work(resume_run(run.folder).folder)
     assert read_metrics(run)["epoch"] == [1, 2, 3]
+
+
+def test_curves_of_an_earlier_version_are_gone_on_with(project: Project) -> None:
+    run = create_run(project, tiny(epochs=2))
+    worker.work(run.folder, on_epoch=stop_after(run, 1))
+    metrics = [line.split(",") for line in (run.folder / "metrics.csv").read_text().splitlines()]
+    column = metrics[0].index("waiting_share")
+    old = "\n".join(",".join(cells[:column] + cells[column + 1 :]) for cells in metrics)
+    (run.folder / "metrics.csv").write_text(old + "\n")
+    worker.work(resume_run(run.folder).folder)
+    found = read_metrics(run)
+    assert found["epoch"] == [1, 2]
+    assert found["waiting_share"][0] is None
+    assert found["waiting_share"][1] is not None
 
 
 def test_a_run_stopped_in_its_first_epoch_has_no_model(project: Project) -> None:
@@ -231,6 +251,63 @@ def test_a_home_that_cannot_be_written_does_not_stop_the_training(
     worker.work(run.folder)
     assert isinstance(read_run(run.folder).status, Finished)
     assert "not kept for later estimates" in log_tail(run.folder)
+
+
+def test_what_each_class_weighs_is_in_the_log(project: Project) -> None:
+    run = create_run(project, tiny(class_weights="inverse", epochs=1))
+    worker.work(run.folder)
+    assert "_background_ 0.6" in log_tail(run.folder)
+    assert ", square 2." in log_tail(run.folder)
+
+
+def test_a_run_whose_patience_ended_has_finished(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Validation, "score", lambda *_: (0.5, 0.0))
+    run = create_run(project, tiny(epochs=9, patience=1))
+    worker.work(run.folder)
+    run = read_run(run.folder)
+    assert isinstance(run.status, Finished)
+    assert run.status.epochs == 2
+    assert run.best is not None
+    assert "The last validation brought no better score: the training ends after epoch 2 of 9." in log_tail(run.folder)
+
+
+def test_what_was_learned_before_it_diverged_is_kept(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.training.curves._STEP_ROWS_EVERY", 0.0)
+    fail_once(monkeypatch, at=6)
+    run = create_run(project, tiny(epochs=3))
+    worker.work(run.folder)
+    run = read_run(run.folder)
+    assert isinstance(run.status, Finished)
+    assert "It goes on from the end of epoch 1 with half the learning rate." in log_tail(run.folder)
+    assert read_metrics(run)["epoch"] == [1, 2, 3]
+    assert read_steps(run)["step"] == list(range(1, 13))
+
+
+def test_a_run_that_diverges_for_good_keeps_its_best_model(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    def loss(learner: Learner, logits: Tensor, *others: object, **named: object) -> Tensor:
+        return logits.mean() * (1.0 if learner.course.step < 6 else math.nan)
+
+    monkeypatch.setattr(Learner, "loss", loss)
+    run = create_run(project, tiny(epochs=3))
+    with pytest.raises(UserError, match="The loss is no number any more at step 7"):
+        worker.work(run.folder)
+    run = read_run(run.folder)
+    assert isinstance(run.status, Failed)
+    assert run.best is not None
+    assert run.resumable
+    assert log_tail(run.folder).count("with half the learning rate") == 3
+
+
+def test_a_run_that_needs_too_much_memory_goes_on_with_less(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    limit_memory(monkeypatch, tiles=2)
+    run = create_run(project, tiny())
+    worker.work(run.folder)
+    assert isinstance(read_run(run.folder).status, Finished)
+    assert "the 4 tiles of a step are learned in 2 batches" in log_tail(run.folder)
+    limit_memory(monkeypatch, tiles=0)
+    run = create_run(project, tiny())
+    with pytest.raises(UserError, match="There is not enough memory to train with these settings"):
+        worker.work(run.folder)
 
 
 def test_the_outcome_is_json_and_words(project: Project) -> None:
