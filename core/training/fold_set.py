@@ -110,9 +110,8 @@ def create_set(project: Project, config: TrainingConfig, k: int, *, name: str = 
     if not 2 <= k <= MOST_FOLDS:
         raise ConfigError(f"{k} folds are not possible.", hint=f"Choose 2 to {MOST_FOLDS}; 5 is common.")
     labels, rows = project.settings.labels, usable_rows(project)
-    drawn = drawn_split(project, rows)
-    check_learnable(labels, rows, drawn)
-    splits = fold_splits(rows, drawn, k)
+    check_learnable(labels, rows, Split({row.name: "train" for row in rows}))
+    splits = fold_splits(rows, drawn_split(project, rows), k)
     for number, split in enumerate(splits, start=1):
         try:
             check_learnable(labels, rows, split)
