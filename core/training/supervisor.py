@@ -10,7 +10,7 @@ from core.errors import UserError
 from core.files import locked, read_json, write_error
 from core.project.project import Project
 from core.training.estimate import stop_measuring
-from core.training.fold_set import FoldSet, list_sets
+from core.training.fold_set import FoldSet, check_complete, list_sets
 from core.training.run import Run, Waiting, list_runs, read_run, resume_run
 from core.training.status import process_of, write_status
 
@@ -41,8 +41,10 @@ def resume(run: Run) -> None:
 def start_set(fold_set: FoldSet) -> None:
     """Train what is left of a cross-validation in the background, and measure it. Returns at once.
 
-    Begins a new one and goes on with one that was stopped, failed or interrupted. Raises UserError as `start` does.
+    Begins a new one and goes on with one that was stopped, failed or interrupted. Raises UserError as `start` does, and
+    when one of its Runs is gone.
     """
+    check_complete(fold_set)
     with locked(fold_set.project_folder / ".lock"):
         _refuse_beside_others(Project.open(fold_set.project_folder))
         stop_measuring()
