@@ -117,12 +117,12 @@ def train(args: argparse.Namespace) -> Result:
     from core.training import worker
     from core.training.fold_set import create_set
     from core.training.presets import data_facts, propose
-    from core.training.run import FOLDS, create_run, read_run, resume_run
+    from core.training.run import create_run, read_run, resume_run
 
     if args.resume and args.folds:
         raise ConfigError("--resume goes on with the folds that there are.", hint="Leave --folds out.")
-    if args.resume and (args.project / FOLDS / args.resume / "config.json").is_file():
-        return _train_set(args.project / FOLDS / args.resume)
+    if args.resume and (folder := _set_folder(args)) is not None:
+        return _train_set(folder)
     if args.resume:
         run = resume_run(_run_folder(args))
         project = Project.open(run.folder.parent.parent)
@@ -277,7 +277,7 @@ def _parser() -> argparse.ArgumentParser:
     trained.add_argument("--epochs", type=int, help="passes over the pictures")
     trained.add_argument("--minutes", type=float, help="train for so many minutes")
     trained.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting; may be repeated")
-    trained.add_argument("--resume", metavar="RUN", help="go on with this run (its name or folder)")
+    trained.add_argument("--resume", metavar="RUN", help="go on with this run or cross-validation (its name or folder)")
     folds = "cross-validation: so many runs, each validates on another part; then their ensemble"
     trained.add_argument("--folds", type=int, metavar="K", help=folds)
     trained.add_argument("--seed", type=int)
@@ -333,6 +333,16 @@ def _pages(paths: Sequence[Path], page: int | None) -> Iterator[tuple[Path, int 
             yield path, None
         else:
             yield from ((path, number) for number in ([page - 1] if page else range(count)))
+
+
+def _set_folder(args: argparse.Namespace) -> Path | None:
+    """The cross-validation that --resume names, None when it names a Run."""
+    from core.training.run import FOLDS
+
+    for folder in (args.project / FOLDS / args.resume, Path(args.resume)):
+        if folder.resolve().parent.name == FOLDS and (folder / "config.json").is_file():
+            return folder.resolve()
+    return None
 
 
 def _run_folder(args: argparse.Namespace) -> Path:

@@ -1,6 +1,6 @@
 """Train: what will be learned, one button, live curves, and what came of it. Earlier Runs below."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -32,23 +32,25 @@ def train_page(project: Project) -> None:
     entries: list[Run | FoldSet] = sorted([*alone, *sets.values()], key=lambda entry: entry.id, reverse=True)
     training = next((entry for entry in entries if entry.alive), None)
     view = _choose_view(len(entries), len(alone), training=training is not None) if entries else _NEW
-    in_address = next((run for run in runs if run.id == st.query_params.get("run", "") and run not in alone), None)
     if view == _COMPARE:
         show_comparison(project, alone)
-    elif view == _RUNS and in_address is not None and in_address.fold is not None:
-        link(
-            "train", f"Back to {sets[in_address.fold.set].name}", icon=":material/arrow_back:", run=in_address.fold.set
-        )
-        st.markdown(f"**{frame.escape(in_address.name)}**")
-        show_run(project, in_address)
     elif view == _RUNS:
-        chosen = _choose_entry(project, entries, training)
-        if isinstance(chosen, FoldSet):
-            show_fold_set(project, chosen)
-        else:
-            show_run(project, chosen)
+        fold = next((run for run in runs if run.id == st.query_params.get("run", "") and run not in alone), None)
+        _show_entry(project, fold or _choose_entry(project, entries, training), sets)
     else:
         _offer_training(project)
+
+
+def _show_entry(project: Project, entry: Run | FoldSet, sets: Mapping[str, FoldSet]) -> None:
+    """A cross-validation, or a Run; a Run that is part of a cross-validation has a way back to it."""
+    if isinstance(entry, FoldSet):
+        show_fold_set(project, entry)
+        return
+    if entry.fold is not None and entry.fold.set in sets:
+        back = sets[entry.fold.set]
+        link("train", f"Back to {back.name}", icon=":material/arrow_back:", run=back.id)
+        st.markdown(f"**{frame.escape(entry.name)}**")
+    show_run(project, entry)
 
 
 def _choose_view(count: int, comparable: int, *, training: bool) -> str:
@@ -83,7 +85,7 @@ def _offer_training(project: Project) -> None:
     with place:
         show_estimate(config, chosen.facts, times=max(folds, 1))
     if folds:
-        st.caption(f"Cross-validation: {folds_words(folds, len(chosen.rows))}")
+        st.caption(f"Cross-validation: {folds_words(folds, len(chosen.train) + len(chosen.val))}")
     if st.button("Start training", type="primary", icon=":material/play_arrow:", key="start-training"):
         st.query_params["run"] = _start(project, config, name, folds)
         st.rerun()

@@ -32,8 +32,8 @@ _FIGURES: Final = {
     "pixel accuracy": "pixel_accuracy",
 }
 _HONEST: Final = (
-    "Each picture was measured once, by the model that has not learned from it. The best epoch of each model was chosen "
-    "on the same pictures, which flatters a little."
+    "Each picture was measured once, by the model that has not learned from it. The best epoch of each model was "
+    "chosen on the same pictures, which flatters a little."
 )
 
 
@@ -64,9 +64,9 @@ def ensemble_words(card: ModelCard) -> str:
     """What an ensemble is worth, honestly."""
     figure = score(card.metrics.get("mean_iou_foreground"))
     return (
-        f"An ensemble: {card.training.get('folds', 'several')} models predict and their mean counts, which takes as many "
-        f"times longer. Its own quality is not measured, because its models have learned from all the pictures: {figure} "
-        "is the mean IoU of the labels that they reached one by one on pictures they had not learned from."
+        f"An ensemble: {card.training.get('folds', 'several')} models predict and their mean counts, which takes as "
+        "many times longer. Its own quality is not measured, because its models have learned from all the pictures: "
+        f"{figure} is the mean IoU of the labels that they reached one by one on pictures they had not learned from."
     )
 
 
@@ -229,8 +229,8 @@ def _show_actions(project: Project, fold_set: FoldSet) -> None:
             link("predict", "Predict with it", model=fold_set.id)
         with st.popover("Delete", icon=":material/delete:"):
             st.markdown(
-                f"Delete **{escape(fold_set.name)}** with its {count(len(fold_set.runs), 'run')}, their models, the table "
-                "and the ensemble? This cannot be undone."
+                f"Delete **{escape(fold_set.name)}** with its {count(len(fold_set.runs), 'run')}, their models, the "
+                "table and the ensemble? This cannot be undone."
             )
             if st.button("Delete for good", key=f"delete-{fold_set.id}"):
                 _act(lambda: delete_set(project, fold_set))
