@@ -121,10 +121,10 @@ def test_a_cross_validation_and_its_ensemble(discs: Path, tmp_path: Path, capsys
     one = read_run(Path(trained["runs"][1]))
     (one.folder / "status.json").write_text('{"state": "interrupted"}')
     (Path(trained["set"]) / "scores.json").unlink()
-    assert "Leave --folds out" in _refused(
-        capsys, "train", project, "--folds", "2", "--resume", Path(trained["set"]).name
-    )
-    assert main(["train", str(project), "--resume", Path(trained["set"]).name]) == 0
+    name = Path(trained["set"]).name
+    assert "Leave --folds out" in _refused(capsys, "train", project, "--folds", "2", "--resume", name)
+    assert "has finished" in _refused(capsys, "train", project, "--resume", Path(trained["runs"][0]).resolve())
+    assert main(["train", str(project), "--resume", name]) == 0
     said = capsys.readouterr()
     assert "all pictures pooled: mean IoU of the labels" in said.out
     assert "The ensemble itself is not measured" in said.out
