@@ -169,7 +169,7 @@ def _show_table(fold_set: FoldSet, table: Table) -> None:
     rows.append(_row("all pictures together", table.pictures, table.pooled, table.labels))
     for name in ("mean", "spread"):
         rows.append(_over(f"{name} over the folds", name, table))
-    st.dataframe(rows, hide_index=True, width="stretch", column_config=_LINK)
+    st.dataframe(rows, hide_index=True, width="stretch", column_config=_LINK, placeholder="")
     st.caption(
         f"{_HONEST} Spread: the standard deviation over the folds; it tells how much the figure depends on which "
         f"pictures one happens to hold back. Measured {moment(table.created)}, on the labels as they were then."
