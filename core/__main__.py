@@ -115,9 +115,14 @@ def report(args: argparse.Namespace) -> Result:
 
 def train(args: argparse.Namespace) -> Result:
     from core.training import worker
+    from core.training.fold_set import create_set
     from core.training.presets import data_facts, propose
     from core.training.run import create_run, read_run, resume_run
 
+    if args.resume and args.folds:
+        raise ConfigError("--resume goes on with the folds that there are.", hint="Leave --folds out.")
+    if args.resume and (folder := _set_folder(args)) is not None:
+        return _train_set(folder)
     if args.resume:
         run = resume_run(_run_folder(args))
         project = Project.open(run.folder.parent.parent)
@@ -128,6 +133,8 @@ def train(args: argparse.Namespace) -> Result:
         epochs = _ENDLESS if args.minutes and not args.epochs else args.epochs  # the time alone ends it
         changes = {"epochs": epochs, "minutes": args.minutes, "seed": args.seed}
         config = replace(config, **{key: value for key, value in changes.items() if value is not None})
+        if args.folds:
+            return _train_set(create_set(project, config, args.folds).folder)
         run = create_run(project, config)
     started = time.monotonic()
     with _Progress("train") as progress:
@@ -148,6 +155,21 @@ def tensorboard(args: argparse.Namespace) -> Result:
             time.sleep(3600)
     except KeyboardInterrupt:
         return {"address": address, "text": "TensorBoard has ended."}
+
+
+def _train_set(folder: Path) -> Result:
+    """Train what is left of a cross-validation."""
+    from core.training import cross_validation
+    from core.training.fold_set import read_set
+    from core.training.fold_table import outcome
+
+    project, started = Project.open(folder.parent.parent), time.monotonic()
+    if read_set(project, folder.name).alive:
+        raise UserError(f"The cross-validation {folder.name} is under way.", hint="Wait for it, or stop it first.")
+    (folder / "stop").unlink(missing_ok=True)
+    with _Progress("train") as progress:
+        cross_validation.work(folder, on_epoch=lambda done, total, text: progress.show(done, total, text))
+    return {**outcome(read_set(project, folder.name)), "seconds": round(time.monotonic() - started, 1)}
 
 
 def evaluate(args: argparse.Namespace) -> Result:
@@ -272,7 +294,9 @@ def _parser() -> argparse.ArgumentParser:
     trained.add_argument("--epochs", type=int, help="each ends with a measurement")
     trained.add_argument("--minutes", type=float, help="train for so many minutes")
     trained.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting; may be repeated")
-    trained.add_argument("--resume", metavar="RUN", help="go on with this run (its name or folder)")
+    trained.add_argument("--resume", metavar="RUN", help="go on with this run or cross-validation (its name or folder)")
+    folds = "cross-validation: so many runs, each validates on another part; then their ensemble"
+    trained.add_argument("--folds", type=int, metavar="K", help=folds)
     trained.add_argument("--seed", type=int)
 
     watched = verb("tensorboard", tensorboard, "show the curves and pictures of all runs in TensorBoard")
@@ -330,6 +354,16 @@ def _pages(paths: Sequence[Path], page: int | None) -> Iterator[tuple[Path, int 
             yield path, None
         else:
             yield from ((path, number) for number in ([page - 1] if page else range(count)))
+
+
+def _set_folder(args: argparse.Namespace) -> Path | None:
+    """The cross-validation that --resume names, None when it names a Run."""
+    from core.training.run import FOLDS
+
+    for folder in (args.project / FOLDS / args.resume, Path(args.resume)):
+        if folder.resolve().parent.name == FOLDS and (folder / "config.json").is_file():
+            return folder.resolve()
+    return None
 
 
 def _run_folder(args: argparse.Namespace) -> Path:

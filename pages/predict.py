@@ -93,7 +93,7 @@ def _offer_retraining(project: Project) -> None:
     """One click, once the labels are others than those of the last Run; then how it goes and what came of it."""
     saved = session.SAVED.get()
     runs = list_runs(project)
-    newest = runs[0] if runs else None
+    newest = next((run for run in runs if run.alive), runs[0] if runs else None)
     if newest is not None and (newest.alive or newest.id == st.session_state.get("retrained")):
         _show_run(project, newest)
         return

@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.annotation.labels import LabelSet, parse_color, parse_labels_txt
 from core.images import IntensityRule
-from core.networks.card import read_card
+from core.networks.card import is_ensemble, read_card
 from core.project.home import create_project, list_projects, projects_home
 from core.project.project import PRESET_NAMES, Project
 from pages.ui import frame
@@ -70,6 +70,8 @@ def _quality(project: Project) -> str:
     if model is None:
         return "No model yet."
     value = read_card(model).metrics.get("mean_iou_foreground")
+    if is_ensemble(model):
+        return f"An ensemble: mean IoU of the labels of its models alone {score(value)}, on pictures they held back."
     return f"Model: mean IoU of the labels {score(value)} on validation pictures."
 
 

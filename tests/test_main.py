@@ -99,6 +99,39 @@ def test_minutes_alone_train_for_that_long(discs: Path, tmp_path: Path, capsys: 
     assert read_run(Path(trained["run"])).config.epochs > 10_000  # the proposed number of epochs is no limit
 
 
+def test_a_cross_validation_and_its_ensemble(discs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project = tmp_path / "p"
+    _run(capsys, "create", project, "--label", "disc")
+    _run(capsys, "import", project, discs, "--format", "masks")
+    settings = [part for text in [*SMALL, "steps_per_epoch=2"] for part in ("--set", text)]
+    assert "1 folds are not possible" in _refused(capsys, "train", project, "--folds", "1", *settings)
+    assert "7 folds need as many groups" in _refused(capsys, "train", project, "--folds", "7", *settings)
+    assert not (project / "runs").exists()
+    trained = _run(capsys, "train", project, "--folds", "2", "--epochs", "1", *settings)
+    assert (trained["state"], trained["done"], trained["of"]) == ("finished", 2, 2)
+    assert [fold["pictures"] for fold in trained["table"]["folds"]] == [3, 3]
+    assert trained["table"]["pooled"]["measured"]["pictures"] == 6
+
+    out = tmp_path / "out"
+    made = _run(capsys, "predict", trained["checkpoint"], discs / "images", "--out", out)
+    assert len(made["predictions"]) == 6
+    by_project = _run(capsys, "predict", project, discs / "images", "--out", tmp_path / "again")  # the current model
+    assert by_project["predictions"][0]["areas"] == made["predictions"][0]["areas"]
+
+    one = read_run(Path(trained["runs"][1]))
+    (one.folder / "status.json").write_text('{"state": "interrupted"}')
+    (Path(trained["set"]) / "scores.json").unlink()
+    name = Path(trained["set"]).name
+    assert "Leave --folds out" in _refused(capsys, "train", project, "--folds", "2", "--resume", name)
+    assert "has finished" in _refused(capsys, "train", project, "--resume", Path(trained["runs"][0]).resolve())
+    assert main(["train", str(project), "--resume", name]) == 0
+    said = capsys.readouterr()
+    assert "all pictures pooled: mean IoU of the labels" in said.out
+    assert "The ensemble itself is not measured" in said.out
+    assert "fold 2 of 2" in said.err
+    assert "fold 1 of 2" not in said.err
+
+
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
     config = NetworkConfig("unet", width=4, depth=2)

@@ -77,6 +77,11 @@ class Scores:
         objects = measure_objects(truth, prediction, classes, connectivity=self.config.connectivity)
         self.pictures.append(PictureScore(name, matrix.pixels, tuple(boundaries), objects))
 
+    def merge(self, other: "Scores") -> None:
+        """Add the pictures of `other`, which were measured in the same labels."""
+        self.matrix.merge(other.matrix)
+        self.pictures += other.pictures
+
     def objects(self) -> ObjectCounts:
         """Of each label over the set, (C - 1,)."""
         return ObjectCounts(*(counts.sum(axis=0) for counts in self._objects()))

@@ -19,6 +19,7 @@ from core.images import RGB, IntensityRule
 
 CARD_FILE: Final = "model.json"
 WEIGHTS_FILE: Final = "model.safetensors"
+ENSEMBLE_FILE: Final = "ensemble.json"  # instead of weights: which Checkpoints are averaged
 SCHEMA: Final = 1
 
 NETWORK_CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -151,9 +152,9 @@ class ModelCard:
 
 
 def read_card(folder: Path) -> ModelCard:
-    """The card of the Checkpoint in `folder`. Raises ReadError when it is not a Maskloop model."""
+    """The card of the Checkpoint or ensemble in `folder`. Raises ReadError when it is not a Maskloop model."""
     hint = f"A model is a folder with {WEIGHTS_FILE} and {CARD_FILE}, as Train writes it."
-    for name in (CARD_FILE, WEIGHTS_FILE):
+    for name in (CARD_FILE, ENSEMBLE_FILE if is_ensemble(folder) else WEIGHTS_FILE):
         if not (folder / name).is_file():
             raise ReadError(f"{folder} is not a model: {name} is missing.", hint=hint)
     value = read_json(folder / CARD_FILE)
@@ -165,6 +166,11 @@ def read_card(folder: Path) -> ModelCard:
         raise ReadError(f"{CARD_FILE} in {folder}: {error.message}", hint=error.hint or hint) from error
     except (KeyError, TypeError, ValueError) as error:
         raise ReadError(f"{CARD_FILE} in {folder} is not a model card ({error!r}).", hint=hint) from error
+
+
+def is_ensemble(folder: Path) -> bool:
+    """Whether the model in `folder` is several Checkpoints that are averaged, see inference/ensemble.py."""
+    return (folder / ENSEMBLE_FILE).is_file()
 
 
 def write_card(folder: Path, card: ModelCard) -> None:

@@ -23,9 +23,18 @@ from core.inference.predict import predict
 from core.inference.scores import ScoreConfig, Scores
 from core.networks.card import read_card, write_card
 from core.project.project import Project
+from core.training.judges import judges
 from core.training.run import Run, run_split, usable_rows
 
 COMPARISON_FILE: Final = "comparison.json"
+_A_FOLD: Final = "It is fold {} of {} of a cross-validation: the ensemble of all of them is what to use."
+_UNFAIR: Final = (
+    "The current model has learned from some of these validation pictures, so a comparison would flatter it. It stays "
+    "until a person chooses."
+)
+_BY_MEMBERS: Final = (
+    "The current model is an ensemble: each picture was judged by one of its members that has not learned from it."
+)
 
 
 @dataclass(frozen=True)
@@ -49,25 +58,37 @@ def compare_and_promote(
 ) -> Comparison:
     """Measure the Run's best model and the current one, use the new one if it is not worse, and write down why.
 
-    Raises UserError when the Run has no model yet.
+    A Run of a cross-validation is measured alone: the current model may have learned from the pictures it validates on.
+    Where a current ensemble has, each picture is judged by a member that has not. Raises UserError when the Run has no
+    model yet.
     """
     if run.best is None:
         raise UserError(f"The run {run.name} has no model yet.", hint="Train for at least one epoch.")
-    current = project.current_model()
+    current = project.current_model() if run.fold is None else None
     if current is not None and current.resolve() == run.best.resolve():
         current = None
-    names = _validation_names(project, run)
-    backends = [load_backend(run.best)]
-    problem = ""
+    names = validation_names(project, run)
+    backends, judged = [load_backend(run.best)], dict[Path, list[str]]()
+    problem, unfair = "", False
     if current is not None:
         try:
             backends.append(load_backend(current))
+            found = judges(project, current, names)
+            judged, unfair = found or {}, found is None
         except ReadError as error:
             problem = f"The current model cannot be read ({error.message})"
-    scores = measure_on(project, run.labels, backends, names, progress)
-    comparison = _judge(project, run, current if not problem else None, backends, scores)
+    if unfair or problem:
+        current, backends = None, backends[:1]
+    scores = _scores(project, run, backends, names, judged, progress)
+    comparison = _judge(project, run, current, backends, scores)
     if problem:
         comparison = replace(comparison, reason=f"{problem}, so the new one is used.")
+    elif unfair:
+        comparison = replace(comparison, promoted=False, reason=_UNFAIR)
+    elif run.fold is not None:
+        comparison = replace(comparison, promoted=False, reason=_A_FOLD.format(run.fold.number, run.fold.of))
+    elif judged.keys() - {current}:
+        comparison = replace(comparison, reason=f"{comparison.reason} {_BY_MEMBERS}")
     write_card(run.best, replace(read_card(run.best), metrics=scores[0].matrix.to_json(run.labels) if names else {}))
     if comparison.promoted:
         project.set_current_model(run.best)
@@ -101,10 +122,30 @@ def read_comparison(run: Run) -> Comparison | None:
 # ------------------------------------------------------------------------------------------------------- details
 
 
-def _validation_names(project: Project, run: Run) -> list[str]:
+def validation_names(project: Project, run: Run) -> list[str]:
     """The pictures of the Run's validation part that are still usable."""
     known = {row.name for row in usable_rows(project)}
     return [name for name in run_split(run).val if name in known]
+
+
+def _scores(
+    project: Project,
+    run: Run,
+    backends: Sequence[Backend],
+    names: Sequence[str],
+    judged: Mapping[Path, Sequence[str]],
+    progress: Callable[[int, int], None] | None,
+) -> list[Scores]:
+    """Of the new model, and of the current one where there is one; judged: what stands for it on which pictures."""
+    current = project.current_model()
+    if len(backends) == 1 or not judged.keys() - {current}:
+        return measure_on(project, run.labels, backends, names, progress)
+    (new,) = measure_on(project, run.labels, backends[:1], names, progress)
+    others = Scores(run.labels, new.config)
+    for judge, its_names in judged.items():
+        backend = backends[1] if judge == current else load_backend(judge)
+        others.merge(*measure_on(project, run.labels, [backend], its_names, None))
+    return [new, others]
 
 
 def measure_on(

@@ -16,10 +16,10 @@ No torch here: pages read Runs.
 import hashlib
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from core.annotation.labels import LabelSet
 from core.errors import ConfigError, ReadError, UserError
@@ -37,6 +37,16 @@ from core.training.status import Stopped as Stopped
 from core.training.status import log_tail as log_tail
 
 SCHEMA: Final = 1
+FOLDS: Final = "folds"  # the Project's folder of cross-validations
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Which part of a cross-validation a Run is. set: the id of its FoldSet. number: from 1 to `of`."""
+
+    set: str
+    number: int
+    of: int
 
 
 @dataclass(frozen=True)
@@ -50,6 +60,7 @@ class Run:
     created: str  # ISO time
     fingerprint: str  # of the annotations it trains on
     status: Status
+    fold: Fold | None = None
 
     @property
     def id(self) -> str:
@@ -76,19 +87,21 @@ class Run:
 # ------------------------------------------------------------------------------------------------- make and read
 
 
-def create_run(project: Project, config: TrainingConfig, *, name: str = "") -> Run:
+def create_run(
+    project: Project, config: TrainingConfig, *, name: str = "", split: Split | None = None, fold: Fold | None = None
+) -> Run:
     """A new Run that waits. Samples that are done and readable train; `config` takes the Project's label count.
 
-    Raises UserError when there is nothing to learn from.
+    split: instead of the Project's, for a Run that is one fold of a cross-validation. Raises UserError when there is
+    nothing to learn from.
     """
     labels = project.settings.labels
     rows = usable_rows(project)
-    split = ensure_split(project, [row.name for row in rows], {row.name: _drawn(row) for row in rows})
-    split = _only(split, {row.name for row in rows})
-    _check_learnable(labels, rows, split)
+    split = _only(split or drawn_split(project, rows), {row.name for row in rows})
+    check_learnable(labels, rows, split)
     config = replace(config, network=replace(config.network, classes=len(labels)))
     name = name.strip() or config.preset
-    folder = _free_folder(project.runs, name)
+    folder = free_folder(project.runs, name)
     write_json(folder / "split.json", split.to_json())
     write_json(folder / "status.json", {"state": "waiting"})
     header = {
@@ -98,6 +111,7 @@ def create_run(project: Project, config: TrainingConfig, *, name: str = "") -> R
         "fingerprint": _fingerprint(rows),
         "labels": labels.to_json(),
         "training": config.to_json(),
+        "fold": asdict(fold) if fold else None,
     }
     write_json(folder / "config.json", header)  # last: a folder without it is no Run
     return read_run(folder)
@@ -117,10 +131,11 @@ def read_run(folder: Path) -> Run:
             created=value["created"],
             fingerprint=value["fingerprint"],
             status=read_status(folder),
+            fold=_fold(value.get("fold")),
         )
     except ConfigError as error:
         raise ReadError(f"config.json in {folder.name}: {error.message}", hint=error.hint) from error
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ReadError(f"config.json in {folder.name} is damaged ({error!r}).", hint="Delete this run.") from error
 
 
@@ -176,9 +191,18 @@ def rename_run(run: Run, name: str) -> Run:
 
 
 def delete_run(project: Project, run: Run) -> None:
-    """Delete a Run and its models. Raises UserError while it trains, and when its model is the current one."""
+    """Delete a Run and its models.
+
+    Raises UserError while it trains, when its model is the current one, and when it is part of a cross-validation,
+    whose table and ensemble need all of its Runs.
+    """
     if run.alive:
         raise UserError(f"The run {run.name} is still training.", hint="Stop it first.")
+    if run.fold is not None and (project.folder / FOLDS / run.fold.set / "config.json").is_file():
+        raise UserError(
+            f"The run {run.name} is part of a cross-validation, whose table and ensemble need its model.",
+            hint="Delete the cross-validation as a whole.",
+        )
     current = project.current_model()
     if current is not None and current.resolve().is_relative_to(run.folder.resolve()):
         raise UserError(f"The model in use comes from the run {run.name}.", hint="Make another model current first.")
@@ -222,17 +246,26 @@ def usable_rows(project: Project) -> list[SampleRow]:
     return [row for row in index.rows() if usable(row)]
 
 
-def unlabelled_rows(project: Project) -> list[SampleRow]:
-    """The Samples that nobody has begun and that are no copy of one that validates or tests."""
+def unlabelled_rows(project: Project, split: Split) -> list[SampleRow]:
+    """The Samples that nobody has begun and that are no copy of one that validates or tests, in `split` or for good."""
     index = Index(project)
     index.refresh()
-    rows, split = index.rows(), read_split(project.folder)
-    held_back = {row.digest for row in rows if split.assignments.get(row.name) in ("val", "test")}
+    rows, parts = index.rows(), (read_split(project.folder), split)
+    held_back = {row.digest for row in rows for one in parts if one.assignments.get(row.name) in ("val", "test")}
     return [
         row
         for row in rows
         if row.state == "todo" and not row.error and row.size.pixels <= MAX_PIXELS and row.digest not in held_back
     ]
+
+
+def _fold(value: Any) -> Fold | None:
+    return Fold(str(value["set"]), int(value["number"]), int(value["of"])) if value else None
+
+
+def drawn_split(project: Project, rows: Sequence[SampleRow]) -> Split:
+    """The Project's Split, with a place for each of `rows`."""
+    return ensure_split(project, [row.name for row in rows], {row.name: _drawn(row) for row in rows})
 
 
 def _drawn(row: SampleRow) -> set[int]:
@@ -243,7 +276,8 @@ def _only(split: Split, names: set[str]) -> Split:
     return replace(split, assignments={name: part for name, part in split.assignments.items() if name in names})
 
 
-def _check_learnable(labels: LabelSet, rows: Sequence[SampleRow], split: Split) -> None:
+def check_learnable(labels: LabelSet, rows: Sequence[SampleRow], split: Split) -> None:
+    """Raises UserError when a Run with this Split would have nothing to learn from."""
     if len(labels) < 2:
         raise UserError("The project has no label yet.", hint="Add a label and mark it in some pictures.")
     if not rows:
@@ -272,7 +306,8 @@ def run_split(run: Run) -> Split:
     return read_split(run.folder)
 
 
-def _free_folder(runs: Path, name: str) -> Path:
+def free_folder(runs: Path, name: str) -> Path:
+    """A new folder in `runs`, called by the time and `name`."""
     stem = f"{datetime.now():%Y%m%d-%H%M%S}-{safe_name(name, limit=40).replace(' ', '-')}"
     folder, number = runs / stem, 2
     while True:

@@ -10,6 +10,7 @@ from core.errors import UserError
 from core.files import locked, read_json, write_error
 from core.project.project import Project
 from core.training.estimate import stop_measuring
+from core.training.fold_set import FoldSet, check_complete, list_sets
 from core.training.run import Run, Waiting, list_runs, read_run, resume_run
 from core.training.status import process_of, write_status
 
@@ -22,23 +23,35 @@ def start(run: Run) -> None:
     Raises UserError when another Run of the Project trains: two would share the cores, and both be done later.
     """
     with locked(run.project_folder / ".lock"):
-        other = alive_run(Project.open(run.project_folder))
-        if other is not None:
-            raise UserError(f"The run {other.name} is training.", hint="Wait for it, or stop it first.")
+        _refuse_beside_others(Project.open(run.project_folder))
         if not isinstance(read_run(run.folder).status, Waiting):
             raise UserError(f"The run {run.name} has been started before.", hint="Resume it, or start a new one.")
         stop_measuring()
-        process = _launch(run.folder)
+        process = _launch(run.folder, "core.training.worker")
         write_status(run.folder, {"state": "waiting", **process_of(process.pid)})
     threading.Thread(target=_watch, args=(process, run.folder), name=f"watch {run.id}", daemon=True).start()
 
 
 def resume(run: Run) -> None:
     """Go on with a stopped, failed or interrupted Run from its last Epoch. Raises UserError where that cannot be."""
-    other = alive_run(Project.open(run.project_folder))
-    if other is not None:
-        raise UserError(f"The run {other.name} is training.", hint="Wait for it, or stop it first.")
+    _refuse_beside_others(Project.open(run.project_folder))
     start(resume_run(run.folder))
+
+
+def start_set(fold_set: FoldSet) -> None:
+    """Train what is left of a cross-validation in the background, and measure it. Returns at once.
+
+    Begins a new one and goes on with one that was stopped, failed or interrupted. Raises UserError as `start` does, and
+    when one of its Runs is gone.
+    """
+    check_complete(fold_set)
+    with locked(fold_set.project_folder / ".lock"):
+        _refuse_beside_others(Project.open(fold_set.project_folder))
+        stop_measuring()
+        (fold_set.folder / "stop").unlink(missing_ok=True)
+        process = _launch(fold_set.folder, "core.training.cross_validation")
+        write_status(fold_set.folder, {"state": "waiting", **process_of(process.pid)})
+    threading.Thread(target=_watch, args=(process, fold_set.folder), name=f"watch {fold_set.id}", daemon=True).start()
 
 
 def alive_run(project: Project) -> Run | None:
@@ -46,11 +59,21 @@ def alive_run(project: Project) -> Run | None:
     return next((run for run in list_runs(project) if run.alive), None)
 
 
-def _launch(folder: Path) -> subprocess.Popen[bytes]:
+def _refuse_beside_others(project: Project) -> None:
+    """Raises UserError while something trains here: two would share the cores, and both be done later."""
+    other: Run | FoldSet | None = alive_run(project)
+    if other is not None:
+        raise UserError(f"The run {other.name} is training.", hint="Wait for it, or stop it first.")
+    other = next((fold_set for fold_set in list_sets(project) if fold_set.alive), None)
+    if other is not None:
+        raise UserError(f"The cross-validation {other.name} is under way.", hint="Wait for it, or stop it first.")
+
+
+def _launch(folder: Path, program: str) -> subprocess.Popen[bytes]:
     try:
         with (folder / "log.txt").open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "core.training.worker", str(folder.resolve())],
+                [sys.executable, "-m", program, str(folder.resolve())],
                 cwd=_REPOSITORY,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

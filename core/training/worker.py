@@ -220,7 +220,9 @@ def _training_data(project: Project, run: Run, *, spill: Path) -> "TrainingData"
     from core.training.loop import TrainingData
     from core.training.tiles import LabelledPicture, PictureCache
 
-    unlabelled = {row.name: row.size for row in unlabelled_rows(project)} if run.config.consistency else {}
+    unlabelled = (
+        {row.name: row.size for row in unlabelled_rows(project, run_split(run))} if run.config.consistency else {}
+    )
 
     def read(name: str) -> tuple[RGB, Mask]:
         image = project.read_image(name)

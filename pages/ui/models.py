@@ -6,10 +6,11 @@ from typing import Final, NamedTuple
 import streamlit as st
 
 from core.errors import ReadError
-from core.networks.card import ModelCard, read_card
+from core.networks.card import ModelCard, is_ensemble, read_card
 from core.project.home import REPOSITORY
 from core.project.project import Project
-from core.training.run import list_runs
+from core.training.run import FOLDS, list_runs
+from pages.ui.cross_validation import ensemble_words
 from pages.ui.links import link
 from pages.ui.words import moment, score, told_apart
 
@@ -46,13 +47,19 @@ def choose_model(project: Project) -> Model | None:
     )
     if chosen != wanted and "model" in st.query_params:
         del st.query_params["model"]
-    return models[ids.index(chosen)]
+    model = models[ids.index(chosen)]
+    if is_ensemble(model.folder):
+        st.caption(ensemble_words(model.card))
+    return model
 
 
 def find_models(project: Project) -> list[Model]:
     """All models at hand, the current one first, then by age. Folders that hold no readable model are left out."""
     current = project.current_model()
-    found = [(run.id, run.best, run.name) for run in list_runs(project) if run.best is not None]
+    sets = project.folder / FOLDS
+    ensembles = sorted(filter(is_ensemble, sets.iterdir()), reverse=True) if sets.is_dir() else []
+    found = [(folder.name, folder, "") for folder in ensembles]
+    found += [(run.id, run.best, run.name) for run in list_runs(project) if run.best is not None]
     for home in (project.folder / "models", _KEPT):
         folders = sorted(path for path in home.iterdir() if path.is_dir()) if home.is_dir() else []
         found += [(f"{home.parent.name}-{folder.name}", folder, folder.name) for folder in folders]
@@ -63,15 +70,17 @@ def find_models(project: Project) -> list[Model]:
         except ReadError:
             continue  # a half-written or foreign folder is no model to offer
         in_use = current is not None and folder.resolve() == current.resolve()
-        models.append(Model(id_, folder, card, _title(name, card, in_use=in_use)))
+        models.append(
+            Model(id_, folder, card, _title(name or card.name, card, in_use=in_use, alone=not is_ensemble(folder)))
+        )
     models.sort(key=lambda model: current is None or model.folder.resolve() != current.resolve())  # stable
     return models
 
 
-def _title(name: str, card: ModelCard, *, in_use: bool) -> str:
+def _title(name: str, card: ModelCard, *, in_use: bool, alone: bool) -> str:
     parts = [name, moment(card.created)] if card.created else [name]
     iou = card.metrics.get("mean_iou_foreground")
     if iou is not None:
-        parts.append(f"IoU of the labels {score(iou)}")
+        parts.append(f"IoU of the labels {score(iou)}" + ("" if alone else " of its models alone"))
     parts.append(", ".join(label.name for label in card.labels.foreground[:4]))
     return ("In use: " if in_use else "") + " · ".join(parts)

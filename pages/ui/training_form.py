@@ -20,6 +20,7 @@ from core.training.estimate import cached_estimate, estimate_memory, measure_in_
 from core.training.presets import CLASSIC, CLASSIC_SUFFIX, PRESETS, DataFacts, facts_of, propose
 from pages.ui.all_settings import edit_all
 from pages.ui.cached import Shelf, stamp_of
+from pages.ui.cross_validation import choose_folds
 from pages.ui.links import link
 from pages.ui.words import count, duration, listed, memory
 
@@ -144,8 +145,8 @@ def warnings(chosen: TrainingSet) -> list[str]:
     return found
 
 
-def choose_settings(project: Project, chosen: TrainingSet) -> tuple[TrainingConfig, str] | None:
-    """The settings that the person wants, and a name; None while they cannot be."""
+def choose_settings(project: Project, chosen: TrainingSet) -> tuple[TrainingConfig, str, int] | None:
+    """The settings that the person wants, a name, and how many folds (0: none); None while they cannot be."""
     names = list(PRESETS)
     left, right = st.columns([1, 2], vertical_alignment="bottom")
     preset = left.selectbox(
@@ -164,11 +165,12 @@ def choose_settings(project: Project, chosen: TrainingSet) -> tuple[TrainingConf
             changed, name = _numbers(config, scope, chosen.facts)
             if st.toggle("All settings", key=f"train-{scope}-all"):
                 changed = edit_all(changed, scope)
+            folds = choose_folds(project, chosen.rows, key=f"train-{project.folder.name}-folds")
         except ConfigError as error:
             st.error(f"{error.message} {error.hint}".strip())
             return None
     st.markdown(_in_words(changed, chosen.facts))
-    return changed, name
+    return changed, name, folds
 
 
 def _choose_recipe(kind: str, scope: str) -> str:
@@ -188,13 +190,13 @@ def _choose_recipe(kind: str, scope: str) -> str:
     return kind + CLASSIC_SUFFIX if classic else kind
 
 
-def show_estimate(config: TrainingConfig, facts: DataFacts) -> None:
-    """Time and memory on this machine; measured in the background where nothing is known yet."""
+def show_estimate(config: TrainingConfig, facts: DataFacts, *, times: int = 1) -> None:
+    """Time and memory on this machine for so many trainings; measured in the background where nothing is known yet."""
     known = cached_estimate(config, facts)
-    st.fragment(_estimate, run_every=None if known is not None else "4s")(config, facts)
+    st.fragment(_estimate, run_every=None if known is not None else "4s")(config, facts, times)
 
 
-def _estimate(config: TrainingConfig, facts: DataFacts) -> None:
+def _estimate(config: TrainingConfig, facts: DataFacts, times: int) -> None:
     seconds, note = cached_estimate(config, facts), "As measured on this machine."
     if seconds is None:
         seconds, note = rough_estimate(config, facts), "A first guess; this machine is being measured."
@@ -204,7 +206,7 @@ def _estimate(config: TrainingConfig, facts: DataFacts) -> None:
             measure_in_background(config)
     need, free = estimate_memory(config), psutil.virtual_memory().available
     note += f" Memory: about {memory(need)}, {memory(free)} are free."
-    st.metric("Time needed here, about", duration(seconds), help=note, border=True)
+    st.metric("Time needed here, about", duration(times * seconds), help=note, border=True)
     if need > free:
         st.warning(f"That needs {memory(need)} of memory, and {memory(free)} are free. Choose fewer or smaller tiles.")
 

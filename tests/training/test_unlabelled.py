@@ -88,4 +88,4 @@ def test_pictures_that_validate_or_test_and_their_copies_never_teach(tmp_path: P
     project.add_image(copy, filename="copy.png")
     split = Split({"scene00": "train", "scene02": "val", "scene03": "test"})
     write_json(project.folder / "split.json", split.to_json())
-    assert [row.name for row in unlabelled_rows(project)] == ["scene01"]
+    assert [row.name for row in unlabelled_rows(project, Split())] == ["scene01"]
