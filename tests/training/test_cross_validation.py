@@ -195,9 +195,12 @@ def test_the_set_survives_a_killed_process_and_goes_on(project: Project) -> None
     assert read_metrics(done.runs[1])["epoch"] == [1, 2, 3, 4]
 
 
-def test_in_the_background_it_keeps_others_out_and_stops_when_the_system_asks(project: Project) -> None:
+def test_in_the_background_it_keeps_others_out_and_stops_when_the_system_asks(
+    project: Project, request: pytest.FixtureRequest
+) -> None:
     fold_set = create_set(project, tiny(epochs=100_000), 2)
     start_set(fold_set)
+    request.addfinalizer(lambda: request_stop_set(fold_set))  # a test that fails leaves no process behind
     until_trained(fold_set.runs[0], 1)
     running = again(project, fold_set)
     assert running.alive

@@ -34,8 +34,8 @@ def project(tmp_path: Path) -> Project:
 
 
 def until(condition: Callable[[], bool], what: str) -> None:
-    """Wait for something that other processes do; fail after a minute."""
-    limit = time.monotonic() + 60
+    """Wait for something that other processes do; fail after minutes: a busy machine gives a nice process little."""
+    limit = time.monotonic() + 240
     pause = threading.Event()
     while not condition():
         assert time.monotonic() < limit, f"waited in vain until {what}"
