@@ -161,13 +161,19 @@ class Learner:
 
     def forward(self, compute: Callable[[Tensor], list[Tensor]], batch: Batch) -> tuple[list[Tensor], Tensor]:
         """All outputs of a network for a batch, the last of them (B, C, H, W) logits, and target (B, H, W) int64."""
-        images = torch.from_numpy(batch.images).to(self.device).permute(0, 3, 1, 2)  # channels last in memory already
+        images = self._moved(batch.images).permute(0, 3, 1, 2)  # channels last in memory already
         half = self._dtype != torch.float32
         with torch.autocast(self.device.type, dtype=self._dtype if half else None, enabled=half):
             return compute((images.float() - self._mean) / self._std), self._target(batch)
 
     def _target(self, batch: Batch) -> Tensor:
-        return torch.from_numpy(batch.masks).to(self.device).long()
+        return self._moved(batch.masks).long()
+
+    def _moved(self, values: NDArray[np.uint8]) -> Tensor:
+        found = torch.from_numpy(values)
+        if self.device.type == "cuda":
+            found = found.pin_memory()  # so that the processor goes on while it is copied
+        return found.to(self.device, non_blocking=True)
 
     @torch.no_grad()
     def _update_average(self) -> None:

@@ -5,6 +5,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+import torch
+
 from core.annotation.raster import Mask
 from core.inference.metrics import ConfusionMatrix
 from core.networks.network import Network
@@ -15,6 +17,7 @@ from core.training.learner import TrainingData as TrainingData  # part of this d
 from core.training.memory import out_of_memory
 from core.training.schedule import Clock, Course, learning_rate
 from core.training.team import Order, Team
+from core.training.tiles import Ahead
 from core.training.unlabelled import UnlabelledTiles
 from core.training.validation import Validation
 
@@ -87,7 +90,7 @@ def train(
     if resume is not None:
         learner.restore(resume)
     clock = Clock(config, learner.course.seconds)
-    tiles = _Tiles(config, data, team)
+    tiles = _Tiles(config, data, team, learner.device)
     validation = Validation(config, data, learner)
     good = learner.snapshot()
     try:
@@ -104,6 +107,7 @@ def train(
                 team.tell(Order.GO_BACK)
                 yield notice
     finally:
+        tiles.close()
         team.tell(Order.END)
 
 
@@ -112,7 +116,7 @@ def follow(config: TrainingConfig, data: TrainingData, team: Team, *, resume: Tr
     learner = Learner(config, data, team)
     if resume is not None:
         learner.restore(resume)
-    tiles, good = _Tiles(config, data, team), learner.snapshot()
+    tiles, good = _Tiles(config, data, team, learner.device), learner.snapshot()
     while True:
         order, rate, progress = team.told()
         match order:
@@ -125,15 +129,17 @@ def follow(config: TrainingConfig, data: TrainingData, team: Team, *, resume: Tr
             case Order.GO_BACK:
                 learner.restore(good)
             case Order.END:
+                tiles.close()
                 return
 
 
 class _Tiles:
     """What each Step learns from: Tiles of labelled pictures, and of those without labels where they teach."""
 
-    def __init__(self, config: TrainingConfig, data: TrainingData, team: Team) -> None:
+    def __init__(self, config: TrainingConfig, data: TrainingData, team: Team, device: torch.device) -> None:
         self._team = team
-        self._labelled = tile_sampler(config, data.train, data.cache, tiles=config.step_tiles, varied=True)
+        sampler = tile_sampler(config, data.train, data.cache, tiles=config.step_tiles, varied=True)
+        self._labelled = Ahead(sampler) if device.type == "cuda" else sampler
         teaches = config.consistency and data.unlabelled
         self._unlabelled = UnlabelledTiles(config, data.unlabelled, data.cache) if teaches else None
 
@@ -144,6 +150,10 @@ class _Tiles:
             further = self._unlabelled.batch(step, progress, learner.probabilities)
         shared = self._team.share(self._labelled.batch(step))
         return shared, further and self._team.share(further)
+
+    def close(self) -> None:
+        if isinstance(self._labelled, Ahead):
+            self._labelled.close()
 
 
 def _gone_back(learner: Learner, good: TrainingState, error: NotANumber) -> Notice:

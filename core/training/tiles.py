@@ -4,8 +4,10 @@ Each picture is decoded once, when it is first needed, and kept as uint8: decodi
 times as much (ENGINE 4). Which Tiles a Step sees follows from seed and Step alone, so a resumed Run sees the same.
 """
 
+import threading
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, NamedTuple
@@ -64,15 +66,17 @@ class PictureCache:
         self._budget = budget
         self._spill = spill
         self._pictures: dict[str, DecodedPicture] = {}
+        self._lock = threading.Lock()  # see Ahead
 
     def __getitem__(self, name: str) -> DecodedPicture:
         """The picture called `name`, decoded now or before. Raises what `read` raises, and WriteError."""
-        if name not in self._pictures:
-            image, mask = self._read(name)
-            pixels = np.dstack((image, mask))
-            points = drawn_points(mask, zlib.crc32(name.encode()))
-            self._pictures[name] = DecodedPicture(self._kept(pixels), points)
-        return self._pictures[name]
+        with self._lock:
+            if name not in self._pictures:
+                image, mask = self._read(name)
+                pixels = np.dstack((image, mask))
+                points = drawn_points(mask, zlib.crc32(name.encode()))
+                self._pictures[name] = DecodedPicture(self._kept(pixels), points)
+            return self._pictures[name]
 
     def _kept(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         if pixels.nbytes <= self._budget:
@@ -176,6 +180,29 @@ class TileSampler:
             if (mask != IGNORE_ID).any():
                 break
         return image, mask
+
+
+class Ahead:
+    """Batches of a TileSampler made in a thread, the next one while this one is learned: for a GPU, which waits else.
+
+    On a processor it would only take a core from the learner.
+    """
+
+    def __init__(self, sampler: TileSampler) -> None:
+        self._sampler = sampler
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="tiles")  # one: the sampler is not for two at once
+        self._coming: tuple[int, Future[Batch]] | None = None
+
+    def batch(self, step: int) -> Batch:
+        """The same as the sampler's."""
+        if self._coming is None or self._coming[0] != step:  # the first, or it went back
+            self._coming = step, self._pool.submit(self._sampler.batch, step)
+        found = self._coming[1].result()
+        self._coming = step + 1, self._pool.submit(self._sampler.batch, step + 1)
+        return found
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
 
 def cut_tile(pixels: NDArray[np.uint8], top: int, left: int, side: int) -> tuple[RGB, Mask]:

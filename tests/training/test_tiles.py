@@ -9,7 +9,7 @@ import pytest
 from core.annotation.raster import Mask
 from core.errors import WriteError
 from core.images import RGB, ImageSize
-from core.training.tiles import LabelledPicture, PictureCache, TileSampler, cut_tile
+from core.training.tiles import Ahead, LabelledPicture, PictureCache, TileSampler, cut_tile
 
 Scene = tuple[RGB, Mask]
 
@@ -80,6 +80,23 @@ def test_seed_and_step_decide_a_batch(tmp_path: Path) -> None:
     assert np.array_equal(first.batch(7).images, again.batch(7).images)
     assert not np.array_equal(first.batch(7).images, other.batch(7).images)
     assert not np.array_equal(first.batch(7).images, first.batch(8).images)
+
+
+def test_batches_made_ahead_are_the_same_also_after_going_back(tmp_path: Path) -> None:
+    scenes = {name: picture(60, 80) for name in "abc"}
+    plain, ahead = sampler(scenes, tmp_path), Ahead(sampler(scenes, tmp_path))
+    for step in (0, 1, 2, 3, 1, 2, 9):
+        assert np.array_equal(ahead.batch(step).images, plain.batch(step).images)
+    ahead.close()
+
+
+def test_what_fails_ahead_is_raised_when_it_is_asked_for(tmp_path: Path) -> None:
+    scenes = {"a": picture(60, 80)}
+    broken = Ahead(sampler(scenes, tmp_path))
+    scenes.clear()
+    with pytest.raises(KeyError):
+        broken.batch(0)
+    broken.close()
 
 
 def test_unlabelled_ground_is_mostly_left_out(tmp_path: Path) -> None:
