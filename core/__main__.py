@@ -137,9 +137,22 @@ def train(args: argparse.Namespace) -> Result:
             return _train_set(create_set(project, config, args.folds).folder)
         run = create_run(project, config)
     started = time.monotonic()
-    with _Progress("train") as progress:
-        worker.work(run.folder, on_epoch=lambda done, total, text: progress.show(done, total, text))
+    if args.processes > 1:
+        _train_together(run.folder, args.processes)
+    else:
+        with _Progress("train") as progress:
+            worker.work(run.folder, on_epoch=lambda done, total, text: progress.show(done, total, text))
     return {**worker.outcome(read_run(run.folder)), "seconds": round(time.monotonic() - started, 1)}
+
+
+def _train_together(folder: Path, processes: int) -> None:
+    """By torchrun, which several machines can be given to as well: see core/training/team.py."""
+    import subprocess
+
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    print(f"{processes} processes train; {folder / 'log.txt'} says how it goes.", file=sys.stderr, flush=True)
+    worker = [*torchrun, "-m", "core.training.worker", str(folder.resolve())]
+    subprocess.run(worker, cwd=Path(__file__).resolve().parents[1], stdout=sys.stderr, check=False)
 
 
 def tensorboard(args: argparse.Namespace) -> Result:
@@ -297,6 +310,7 @@ def _parser() -> argparse.ArgumentParser:
     trained.add_argument("--resume", metavar="RUN", help="go on with this run or cross-validation (its name or folder)")
     folds = "cross-validation: so many runs, each validates on another part; then their ensemble"
     trained.add_argument("--folds", type=int, metavar="K", help=folds)
+    trained.add_argument("--processes", type=int, default=1, metavar="N", help="so many train together, a GPU each")
     trained.add_argument("--seed", type=int)
 
     watched = verb("tensorboard", tensorboard, "show the curves and pictures of all runs in TensorBoard")

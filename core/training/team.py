@@ -1,6 +1,6 @@
 """Processes that train one Run together, a GPU or some cores each: torch's DistributedDataParallel under torchrun.
 
-    torchrun --nproc-per-node 2 -m core.training.worker RUN_FOLDER
+    torchrun --nproc-per-node 2 -m core.training.worker RUN_FOLDER     (or: python -m core train PROJECT --processes 2)
 
 Every process draws the same Tiles of a Step and learns its share of them; their gradients are averaged, so all have the
 same weights after each Step. The first one leads: it alone measures, writes files and says when the training is over.

@@ -1,5 +1,6 @@
 """Two processes (gloo) that train one Run together give the curve of one."""
 
+import json
 import os
 import socket
 import subprocess
@@ -84,3 +85,23 @@ def test_each_process_gets_its_share() -> None:
     assert Team().share(batch) is batch
     with pytest.raises(ConfigError, match="6 tiles a step cannot be divided among 4"):
         Team(0, 4).share(batch)
+
+
+def test_the_command_line_starts_a_team(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p")
+    settings = [f"{key}={value}" for key, value in of_sums().as_settings().items() if value]
+    command = ["train", str(project.folder), "--processes", "2", "--json"]
+    for setting in settings:
+        command += ["--set", setting]
+    done = subprocess.run(
+        [sys.executable, "-m", "core", *command],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert result["state"] == "finished"
+    assert result["epochs"] == 3
