@@ -63,7 +63,7 @@ RECIPES: Final[Mapping[str, Mapping[str, str]]] = {  # settings on top of what t
         "network.early_exit": "yes",
     },
 }
-_TIMED: Final = 4  # Steps, about
+_TIMED: Final = 2  # Steps, about
 _EPOCHS: Final = 5
 
 
