@@ -55,7 +55,6 @@ class TrainingSet:
     val: Sequence[SampleRow]
     doing: int  # begun, not finished: left out
     review: int  # waits for a review: left out
-    todo: int  # nobody has begun them
     broken: Sequence[str]  # done, but unreadable or of another size
     labels: LabelSet
 
@@ -74,7 +73,6 @@ def training_set(project: Project, rows: Sequence[SampleRow]) -> TrainingSet:
         val=[row for row in chosen if parts[row.name] == "val"],
         doing=sum(row.state == "doing" for row in rows),
         review=sum(row.state == "review" for row in rows),
-        todo=sum(row.state == "todo" and not row.error for row in rows),
         broken=[row.name for row in rows if row.state == "done" and not usable(row)],
         labels=project.settings.labels,
     )
@@ -167,26 +165,12 @@ def choose_settings(project: Project, chosen: TrainingSet) -> tuple[TrainingConf
             changed, name = _numbers(config, scope, chosen.facts)
             if st.toggle("All settings", key=f"train-{scope}-all"):
                 changed = edit_all(changed, scope)
-            changed = _offer_unlabelled(changed, chosen.todo, scope)
             folds = choose_folds(project, chosen.rows, key=f"train-{project.folder.name}-folds")
         except ConfigError as error:
             st.error(f"{error.message} {error.hint}".strip())
             return None
     st.markdown(_in_words(changed, chosen.facts))
     return changed, name, folds
-
-
-def _offer_unlabelled(config: TrainingConfig, todo: int, scope: str) -> TrainingConfig:
-    """Whether pictures without labels teach as well."""
-    if not todo or not config.ema_decay or config.consistency:
-        return config
-    teach = st.checkbox(
-        f"Learn from the {count(todo, 'picture')} without labels, too",
-        key=f"train-{scope}-unlabelled",
-        help="The model learns to answer alike on changed copies of them. Worth a try where only a few pictures of "
-        "many kinds are labelled; each step takes longer.",
-    )
-    return replace(config, consistency=1.0) if teach else config
 
 
 def _choose_recipe(kind: str, scope: str) -> str:

@@ -325,16 +325,6 @@ def test_the_classic_recipe_and_any_setting_can_be_chosen(
     assert (run.config.optimizer, run.config.network.activation) == ("radam", "silu")
 
 
-def test_pictures_without_labels_can_teach(project: Project, page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor, "start", lambda run: None)
-    app = page()
-    (box,) = [box for box in app.checkbox if box.label == "Learn from the 1 picture without labels, too"]
-    box.check().run()
-    click(app, "Start training")
-    (run,) = list_runs(project)
-    assert run.config.consistency == 1.0
-
-
 def test_the_preview_shows_own_pictures_varied_once_it_is_opened(page: Page) -> None:
     app = page()
     assert not [box for box in app.selectbox if box.label == "Picture"]
