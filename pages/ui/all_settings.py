@@ -47,7 +47,7 @@ WORDS: Final[Mapping[str, str]] = {
     "cut_mix": "Chance of a tile to get a rectangle of another one.",
     "copy_paste": "Chance of a tile to get objects of another one: for rare things.",
     "class_weights": "none, inverse or median: pixels of rare labels count more.",
-    "consistency": "How much pictures without labels teach; 0: they do not train. See the benchmark notes.",
+    "consistency": "How much pictures without labels teach; 0: not at all. No gain in the same time was measured yet.",
     "unlabelled_batch": "Tiles of such pictures in each step.",
     "sure": "From this probability on a prediction on them counts as a label.",
     "foreground_share": "Part of the tiles that is centred on something drawn.",
