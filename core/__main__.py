@@ -121,6 +121,8 @@ def train(args: argparse.Namespace) -> Result:
 
     if args.resume and args.folds:
         raise ConfigError("--resume goes on with the folds that there are.", hint="Leave --folds out.")
+    if args.folds and args.processes > 1:
+        raise ConfigError("A cross-validation trains in one process.", hint="Leave --processes out.")
     if args.resume and (folder := _set_folder(args)) is not None:
         return _train_set(folder)
     if args.resume:
@@ -149,10 +151,14 @@ def _train_together(folder: Path, processes: int) -> None:
     """By torchrun, which several machines can be given to as well: see core/training/team.py."""
     import subprocess
 
+    from core.training.run import Failed, read_run
+
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     print(f"{processes} processes train; {folder / 'log.txt'} says how it goes.", file=sys.stderr, flush=True)
     worker = [*torchrun, "-m", "core.training.worker", str(folder.resolve())]
-    subprocess.run(worker, cwd=Path(__file__).resolve().parents[1], stdout=sys.stderr, check=False)
+    code = subprocess.run(worker, cwd=Path(__file__).resolve().parents[1], stdout=sys.stderr, check=False).returncode
+    if code and not isinstance(read_run(folder).status, Failed):  # that one has its own words
+        raise UserError(f"The processes ended with code {code}.", hint=f"{folder / 'log.txt'} may say why.")
 
 
 def tensorboard(args: argparse.Namespace) -> Result:

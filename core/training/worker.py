@@ -70,9 +70,10 @@ def main(arguments: Sequence[str]) -> int:
 
 def _in_team(folder: Path) -> int:
     """One of the processes that torchrun has started. Where one fails, torchrun ends the others."""
+    tune_allocator()
+    share_cores()
     from core.training.team import Team
 
-    tune_allocator()
     team = Team.joined()
     try:
         if team.leads:

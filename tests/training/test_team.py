@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core.__main__ import main
 from core.errors import ConfigError
 from core.networks.card import NetworkConfig
 from core.training.batch import Batch
@@ -85,6 +86,20 @@ def test_each_process_gets_its_share() -> None:
     assert Team().share(batch) is batch
     with pytest.raises(ConfigError, match="6 tiles a step cannot be divided among 4"):
         Team(0, 4).share(batch)
+
+
+def test_a_cross_validation_is_not_for_a_team(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project = make_project(tmp_path / "p")
+    assert main(["train", str(project.folder), "--folds", "2", "--processes", "2"]) == 2
+    assert "A cross-validation trains in one process" in capsys.readouterr().err
+    assert not project.runs.exists() or not list(project.runs.iterdir())
+
+
+def test_a_team_that_is_killed_is_no_finished_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = make_project(tmp_path / "p")
+    killed = subprocess.CompletedProcess([], returncode=-9)
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: killed)
+    assert main(["train", str(project.folder), "--processes", "2"]) == 2
 
 
 def test_the_command_line_starts_a_team(tmp_path: Path) -> None:
