@@ -37,7 +37,7 @@ from core.training.run import (
     list_runs,
     usable_rows,
 )
-from core.training.status import has_process
+from core.training.status import has_process, raw_status
 
 SCHEMA: Final = 1
 MOST_FOLDS: Final = 10
@@ -178,7 +178,7 @@ def read_set(project: Project, set_id: str, runs: Sequence[Run] | None = None) -
     except (KeyError, TypeError, ValueError) as error:
         raise ReadError(f"config.json in {folder} is damaged ({error!r}).", hint=_ANEW) from error
     its_runs = [run for run in (list_runs(project) if runs is None else runs) if run.fold and run.fold.set == set_id]
-    return FoldSet(folder, name, of, created, tuple(sorted(its_runs, key=_number)), _status(folder))
+    return FoldSet(folder, name, of, created, tuple(sorted(its_runs, key=_number)), raw_status(folder))
 
 
 def list_sets(project: Project, runs: Sequence[Run] | None = None) -> list[FoldSet]:
@@ -253,11 +253,3 @@ def delete_set(project: Project, fold_set: FoldSet) -> None:
 
 def _number(run: Run) -> int:
     return run.fold.number if run.fold else 0
-
-
-def _status(folder: Path) -> Mapping[str, Any]:
-    try:
-        value = read_json(folder / "status.json")
-    except ReadError:
-        return {}
-    return value if isinstance(value, dict) else {}

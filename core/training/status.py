@@ -96,10 +96,11 @@ def _process_state(status: Mapping[str, Any]) -> bool | None:
 
 
 def has_process(folder: Path) -> bool:
-    return bool(_process_state(_raw_status(folder)))
+    return bool(_process_state(raw_status(folder)))
 
 
-def _raw_status(folder: Path) -> dict[str, Any]:
+def raw_status(folder: Path) -> dict[str, Any]:
+    """status.json as it stands; empty where it cannot be read."""
     try:
         value = read_json(folder / "status.json")
     except ReadError:
@@ -108,7 +109,7 @@ def _raw_status(folder: Path) -> dict[str, Any]:
 
 
 def read_status(folder: Path) -> Status:
-    value = _raw_status(folder)
+    value = raw_status(folder)
     state, epoch, seconds = value.get("state"), int(value.get("epoch", 0)), float(value.get("seconds", 0.0))
     if state == "waiting":
         gone = "pid" in value and _process_state(value) is False

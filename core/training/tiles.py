@@ -154,10 +154,12 @@ class TileSampler:
         for i in range(self._batch):
             image, mask = self._centred(random) if i >= self._first_centred else self._anywhere(random)
             images[i], masks[i] = self._augmentation(image, mask)
-        pasted = (
-            copy_paste(Batch(images, masks), random, self._copy_paste) if self._copy_paste else Batch(images, masks)
-        )
-        return cut_mix(pasted, random, self._cut_mix) if self._cut_mix else pasted
+        batch = Batch(images, masks)
+        if self._copy_paste:
+            batch = copy_paste(batch, random, self._copy_paste)
+        if self._cut_mix:
+            batch = cut_mix(batch, random, self._cut_mix)
+        return batch
 
     def _centred(self, random: np.random.Generator) -> tuple[RGB, Mask]:
         class_ids = sorted(self._showing)
@@ -202,7 +204,8 @@ class Ahead:
         return found
 
     def close(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        """Ends when the batch under way is made: nothing is decoded into the Run's folder afterwards."""
+        self._pool.shutdown(cancel_futures=True)
 
 
 def cut_tile(pixels: NDArray[np.uint8], top: int, left: int, side: int) -> tuple[RGB, Mask]:
