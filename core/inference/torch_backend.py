@@ -20,7 +20,7 @@ from core.networks.network import Network
 # Two people's windows at once on the same cores are 3 to 6 times slower than one after the other (SPEED 1b).
 _turn: Final = threading.Lock()
 _TOLERANCE: Final = 0.02  # mean difference of probabilities at which bfloat16 is not used
-# An early output counts where no pixel is less sure than this: measured in benchmarks/networks.py.
+# An early output counts where no pixel is less sure than this. Not tuned yet.
 SURE: Final = 0.95
 
 

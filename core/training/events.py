@@ -114,7 +114,7 @@ def _scalars(values: Mapping[str, float | None]) -> dict[str, Any]:
 
 
 def _picture(name: str, image: RGB) -> dict[str, Any]:
-    """JPEG, not TensorBoard's usual PNG: a tenth of the size for photographs."""
+    """JPEG, not TensorBoard's usual PNG: 1.4 to 6 times smaller on triplets of ../shared/data."""
     height, width = image.shape[:2]
     encoded = encode_jpeg(image, quality=_QUALITY)
     inner = {"height": height, "width": width, "colorspace": 3, "encoded_image_string": encoded}

@@ -285,7 +285,7 @@ def _numbers(config: TrainingConfig, scope: str, facts: DataFacts) -> tuple[Trai
 
 
 def _passes(config: TrainingConfig, facts: DataFacts) -> float:
-    return config.steps * config.batch * config.tile**2 / max(facts.total_pixels, 1)
+    return config.steps * config.step_tiles * config.tile**2 / max(facts.total_pixels, 1)
 
 
 def _in_words(config: TrainingConfig, facts: DataFacts) -> str:
@@ -294,7 +294,7 @@ def _in_words(config: TrainingConfig, facts: DataFacts) -> str:
     limit = f", at most {duration(config.minutes * 60)}" if config.minutes else ""
     return (
         f"{config.epochs} epochs of {count(config.steps_per_epoch, 'step')}{limit}. Each step learns from "
-        f"{count(config.batch, 'tile')} of {config.tile} x {config.tile} pixels: {times} over the pictures in all."
+        f"{count(config.step_tiles, 'tile')} of {config.tile} x {config.tile} pixels: {times} over the pictures in all."
     )
 
 
