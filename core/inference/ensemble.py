@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from core.errors import ReadError
 from core.files import read_json, write_json
 from core.inference.backend import Backend
-from core.inference.predict import add_probabilities
+from core.inference.rows import add_probabilities
 from core.networks.card import ENSEMBLE_FILE, ModelCard, is_ensemble, read_card, write_card
 
 SCHEMA: Final = 1

@@ -14,7 +14,8 @@ from core.formats.mask_coding import detect_coding
 from core.formats.mask_png import MaskCoding, MaskSummary, RawMask, decode_mask, read_mask_file, summarise
 from core.images import IMAGE_SUFFIXES, RGB, ImageSize, read_image
 from core.inference.backend import Backend
-from core.inference.predict import PredictConfig, predict
+from core.inference.predict import predict
+from core.inference.rows import PredictConfig
 from core.inference.scores import ScoreConfig, Scores
 from core.networks.card import ModelCard
 

@@ -18,7 +18,8 @@ import numpy as np
 import streamlit as st
 
 from core.errors import UserError
-from core.inference.predict import Cancelled, Prediction, predict
+from core.inference.predict import Prediction, predict
+from core.inference.rows import Cancelled
 from core.networks.card import CARD_FILE, WEIGHTS_FILE, ModelCard
 from pages.ui.cached import Shelf, backend_of, stamp_of
 from pages.ui.frame import show_error

@@ -10,8 +10,10 @@ from core.annotation.clean_up import CleanUp
 from core.annotation.labels import LabelSet
 from core.errors import ConfigError
 from core.images import RGB
-from core.inference.predict import Cancelled, PredictConfig, add_probabilities, normalisation_table, predict
+from core.inference.predict import predict, predict_probabilities
+from core.inference.rows import Cancelled, PredictConfig, add_probabilities, normalisation_table
 from core.inference.torch_backend import TorchBackend, network_backend
+from core.inference.windows import Window
 from core.networks import build_network
 from core.networks.card import ModelCard, NetworkConfig, Normalisation
 
@@ -61,7 +63,7 @@ def test_confidence_is_the_probability_of_the_class() -> None:
         def logits(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
             return np.log(np.broadcast_to(np.float32([0.2, 0.5, 0.3])[:, None, None], batch.shape))
 
-    found = predict(np.zeros((200, 150, 3), np.uint8), Unsure())
+    found = predict(np.full((200, 150, 3), 7, np.uint8), Unsure())
     assert (found.mask == 1).all()
     assert np.abs(found.confidence.astype(int) - round(0.5 * 255)).max() <= 1
 
@@ -199,3 +201,51 @@ def test_a_mask_is_cleaned_up_as_the_card_says() -> None:
     assert np.array_equal(predict(image, backend).mask, ids)
     backend.card = replace(backend.card, clean_up=CleanUp(drop_below=10))
     assert np.array_equal(predict(image, backend).mask, np.where(np.arange(40) < 20, ids, 0))
+
+
+def test_black_windows_hold_no_data_and_cost_nothing() -> None:
+    image, ids = coloured(400, 300)
+    image[:150], ids[:150] = 0, 0
+    backend = Threshold()
+    found = predict(image, backend)
+    assert np.array_equal(found.mask, ids)
+    whole = Threshold()
+    predict(coloured(400, 300)[0], whole)
+    assert len(backend.shapes) < 0.8 * len(whole.shapes)
+    nothing = Threshold()
+    assert (predict(np.zeros((90, 90, 3), np.uint8), nothing).confidence == 255).all()
+    assert nothing.shapes == []
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_windows_that_are_remembered_are_not_computed_again(batch: int) -> None:
+    class Memory:
+        def __init__(self) -> None:
+            self.kept: dict[Window, tuple[RGB, NDArray[np.float32]]] = {}
+
+        def recall(self, window: Window, pixels: RGB) -> NDArray[np.float32] | None:
+            known = self.kept.get(window)
+            return known[1] if known is not None and np.array_equal(known[0], pixels) else None
+
+        def keep(self, window: Window, pixels: RGB, logits: NDArray[np.float32]) -> None:
+            self.kept[window] = (pixels.copy(), logits.copy())
+
+    image, _ = coloured(300, 300)
+    memory, backend = Memory(), Threshold()
+    predict(image, backend, config=PredictConfig(batch=batch), memory=memory)
+    image[10:20, 10:20] = (0, 0, 200)  # in one window
+    backend.shapes.clear()
+    found = predict(image, backend, config=PredictConfig(batch=batch), memory=memory)
+    assert sum(shape[0] for shape in backend.shapes) == 1
+    assert np.array_equal(found.mask, image.argmax(axis=2))
+
+
+def test_probabilities_say_what_the_prediction_says() -> None:
+    backend = TorchBackend(seeded_network(), card(), device=CPU, dtype=torch.float32)
+    image = soft_picture(160, 160)
+    probabilities, prediction = predict_probabilities(image, backend), predict(image, backend)
+    assert probabilities.shape == (2, 160, 160)
+    assert np.abs(probabilities.sum(axis=0, dtype=int) - 255).max() <= 1
+    assert np.abs(probabilities.max(axis=0).astype(int) - prediction.confidence).max() == 0
+    clear = prediction.confidence > 129
+    assert np.array_equal(probabilities.argmax(axis=0)[clear], prediction.mask[clear])
