@@ -79,7 +79,7 @@ def reader_of(image: RGB) -> Reader:
 
 
 def most_probable(probabilities: NDArray[np.float32], mask: Mask, confidence: NDArray[np.uint8]) -> None:
-    """Write the class id of the greatest of `probabilities` (C, H, W) to `mask`, and that one times 255 to `confidence`."""
+    """Write the class id of the greatest of `probabilities` (C, H, W) to `mask`, and 255 times it to `confidence`."""
     best = probabilities[0].copy()
     mask.fill(0)
     for class_id in range(1, len(probabilities)):  # argmax over the first axis would be several times slower

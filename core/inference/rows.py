@@ -45,7 +45,7 @@ class Cancelled(Exception):
 
 
 class Rows(NamedTuple):
-    """Finished rows of a picture: from `top` on, probabilities (C, rows, W) float32, good until the next are asked for."""
+    """Finished rows from `top` on: probabilities (C, rows, W) float32, good until the next rows are asked for."""
 
     top: int
     probabilities: NDArray[np.float32]

@@ -65,7 +65,7 @@ class Stripes:
 @pytest.fixture
 def small(town: Project) -> Project:
     for i in range(6):
-        town.add_image(encode_png(np.full((40, 40, 3), i, np.uint8)), filename=f"{i}.png")
+        town.add_image(encode_png(np.full((40, 40, 3), i + 1, np.uint8)), filename=f"{i}.png")
     return town
 
 
