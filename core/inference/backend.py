@@ -1,11 +1,15 @@
 """What runs a network: one Protocol, without state for a single picture (a shared one serves several people)."""
 
-from typing import Protocol
+import threading
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.networks.card import ModelCard
+
+# Two people's windows at once on the same cores are 3 to 6 times slower than one after the other (SPEED 1b).
+TURN: Final = threading.Lock()
 
 
 class Backend(Protocol):

@@ -1,7 +1,6 @@
 """The `torch` backend: BatchNorm folded, channels last, bfloat16 where the processor computes in it natively."""
 
 import copy
-import threading
 from collections import Counter
 from pathlib import Path
 from typing import Final
@@ -12,13 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from core.inference.backend import TURN
 from core.networks.blocks import fold_batch_norms
 from core.networks.card import ModelCard
 from core.networks.checkpoint import load_checkpoint
 from core.networks.network import Network
 
-# Two people's windows at once on the same cores are 3 to 6 times slower than one after the other (SPEED 1b).
-_turn: Final = threading.Lock()
 _TOLERANCE: Final = 0.02  # mean difference of probabilities at which bfloat16 is not used
 # An early output counts where no pixel is less sure than this. Not tuned yet.
 SURE: Final = 0.95
@@ -54,7 +52,7 @@ class TorchBackend:
 
     def logits(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """(B, C_in, H, W) normalised float32 -> (B, classes, H, W) float32, before softmax."""
-        with _turn, torch.inference_mode():
+        with TURN, torch.inference_mode():
             return self._run(torch.from_numpy(batch)).cpu().numpy()
 
     def _run(self, batch: Tensor) -> Tensor:
@@ -75,6 +73,40 @@ def load(folder: Path) -> TorchBackend:
     """The Checkpoint in `folder` on the fastest device here. Raises ReadError."""
     network, card = load_checkpoint(folder)
     return _prepared(network, card, fastest_device())
+
+
+def load_float32(folder: Path) -> TorchBackend:
+    """As `load`, in fp32 also where bfloat16 is faster. Raises ReadError."""
+    network, card = load_checkpoint(folder)
+    network.requires_grad_(False)
+    fold_batch_norms(network)
+    return TorchBackend(network, card, device=fastest_device(), dtype=torch.float32)
+
+
+def load_eager(folder: Path) -> "EagerBackend":
+    """As anyone would write it at first: the base that others are compared with. Raises ReadError."""
+    return EagerBackend(*load_checkpoint(folder))
+
+
+class EagerBackend:
+    """The network as it was trained, on the processor: fp32, contiguous tensors, nothing folded, whole."""
+
+    def __init__(self, network: Network, card: ModelCard) -> None:
+        """network: in eval mode."""
+        self._network, self._card = network, card
+
+    @property
+    def card(self) -> ModelCard:
+        return self._card
+
+    @property
+    def multiple_of(self) -> int:
+        return self._card.network.multiple_of
+
+    def logits(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(B, C_in, H, W) normalised float32 -> (B, classes, H, W) float32, before softmax."""
+        with TURN, torch.no_grad():
+            return self._network(torch.from_numpy(np.ascontiguousarray(batch))).numpy()
 
 
 def network_backend(network: Network, card: ModelCard) -> TorchBackend:
