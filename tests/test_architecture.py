@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = ["annotation", "formats", "project", "networks", "inference", "training", "assist", "serving"]
+ROOMS = ["annotation", "formats", "project", "networks", "inference", "training", "assist", "serving", "commands"]
 TORCH_FREE_ROOMS = ["annotation", "formats", "project"]
 NEVER = {"labelme", "PyQt5", "PySide6", "qtpy"}  # the user's companion and the tests' oracle, not ours to import
 

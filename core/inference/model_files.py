@@ -1,7 +1,7 @@
 """A Checkpoint as a file for other programs: ONNX, OpenVINO, TensorRT. Needs torch.
 
-Their input is (B, 3, H, W) float32 normalised as the card says, their output probabilities (B, classes, H, W). Clean-up is
-not part of them. The ONNX file carries the keys that the QGIS plugin Deepness reads, beside the whole card.
+Their input is (B, 3, H, W) float32 normalised as the card says, their output probabilities (B, classes, H, W).
+Clean-up is not part of them. The ONNX file carries the keys that the QGIS plugin Deepness reads, beside the whole card.
 """
 
 import json
@@ -60,8 +60,11 @@ def write_openvino(folder: Path, target: Path) -> Parity:
     return parity
 
 
-def write_tensorrt(folder: Path, target: Path) -> Parity:
-    """An engine of TensorRT in FP16 for this machine's NVIDIA card. Never run yet: no such machine was at hand."""
+def write_tensorrt(folder: Path, target: Path) -> None:
+    """An engine of TensorRT in FP16 for this machine's NVIDIA card, not compared with the network.
+
+    This has never run: no such machine was at hand.  Raises ConfigError where TensorRT is missing, UserError.
+    """
     try:
         import tensorrt
     except ImportError as error:
@@ -85,13 +88,9 @@ def write_tensorrt(folder: Path, target: Path) -> Parity:
     if engine is None:
         raise UserError("TensorRT could not build the engine.", hint="Its log on stderr says why; or choose onnx.")
     write_bytes(target, bytes(engine))
-    raise UserError(
-        f"The engine is in {target}, but nothing has compared it with the network yet.",
-        hint="Compare some masks with those of this app before you rely on it.",
-    )
 
 
-MODEL_FORMATS: Final[Mapping[str, Callable[[Path, Path], Parity]]] = {
+MODEL_FORMATS: Final[Mapping[str, Callable[[Path, Path], Parity | None]]] = {
     "onnx": write_onnx,
     "openvino": write_openvino,
     "tensorrt": write_tensorrt,

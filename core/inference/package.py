@@ -82,7 +82,7 @@ Classes: {names}.
     python predict.py examples/1.png --out masks      # gives the classes of examples/1_mask.png again
 
 - `model.onnx`: input `pictures` (batch, 3, {side}, {side}) float32, RGB values 0 to 255 less {mean} over {std}; output
-  `probabilities` (batch, {len(card.labels)}, {side}, {side}). In QGIS the plugin Deepness opens it; its settings are inside.
+  `probabilities` (batch, {len(card.labels)}, {side}, {side}). The QGIS plugin Deepness opens it.
 - Compared with the network in Maskloop on {origin}: probabilities differ by at most {parity.max_difference:.6f}, IoU of
   the masks {parity.mask_iou:.4f}. Maskloop itself blends windows by a Gaussian and cleans masks up as model.json says;
   predict.py averages windows and cleans nothing up.

@@ -37,7 +37,8 @@ def predict(picture: np.ndarray[Any, Any], session: Any, normalisation: dict[str
     """(H, W, 3) values 0 to 255 -> (H, W) uint8 class numbers: windows that overlap by a fifth, averaged."""
     side, classes = session.get_inputs()[0].shape[2], session.get_outputs()[0].shape[1]
     height, width = picture.shape[:2]
-    normal = (picture - np.float32(normalisation["mean"])) / np.float32(normalisation["std"])
+    mean, std = (np.asarray(normalisation[key], np.float32) for key in ("mean", "std"))
+    normal = (picture - mean) / std
     normal = np.pad(normal, ((0, max(0, side - height)), (0, max(0, side - width)), (0, 0)), mode="symmetric")
     total = np.zeros((classes, *normal.shape[:2]), np.float32)
     count = np.zeros(normal.shape[:2], np.float32)
