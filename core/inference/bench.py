@@ -256,13 +256,13 @@ def _serve(folder: Path, name: str, work: Path, asked: IO[str], answers: IO[str]
 
 
 def _peak_memory() -> float:
-    """Bytes that this process had in memory at most."""
-    if sys.platform == "win32":  # pragma: no cover
-        return float(psutil.Process().memory_info().peak_wset)
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return float(peak if sys.platform == "darwin" else peak * 1024)
+    """Bytes that this process had in memory at most; where the system does not tell, what it has now."""
+    try:
+        # not getrusage: on Linux that begins with the peak of the process which started this one
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+        return 1024.0 * int(next(line for line in lines if line.startswith("VmHWM")).split()[1])
+    except (OSError, StopIteration):
+        return float(psutil.Process().memory_info().rss)
 
 
 if __name__ == "__main__":
