@@ -76,6 +76,11 @@ def exports_folder(project: Project) -> Path:
     return project.folder / "exports"
 
 
+def model_exports_folder(project: Project) -> Path:
+    """The same for models."""
+    return exports_folder(project) / "models"
+
+
 def export_labels(
     project: Project,
     format: str,

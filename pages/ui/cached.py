@@ -10,7 +10,9 @@ import streamlit as st
 
 from core.inference import load_backend
 from core.inference.backend import Backend
-from core.networks.card import CARD_FILE, WEIGHTS_FILE
+from core.inference.bench import Bench, read_bench
+from core.inference.exported import BENCH_FILE, exported_folder
+from core.networks.card import CARD_FILE, WEIGHTS_FILE, is_ensemble
 from core.networks.runtime import share_cores
 from core.project.index import Index, SampleRow
 from core.project.project import Project
@@ -45,14 +47,46 @@ class Shelf(Generic[T]):
 
 
 def backend_of(folder: Path) -> Backend:
-    """The Checkpoint in `folder`, loaded once for all sessions. The first call imports torch."""
-    return _backend(str(folder.resolve()), stamp_of(folder / WEIGHTS_FILE), stamp_of(folder / CARD_FILE))
+    """The Checkpoint in `folder`, loaded once for all sessions. The first call may import torch.
+
+    It is computed by the fastest backend that agrees, where the Deploy page has compared them, else by torch.
+    """
+    return _backend(str(folder.resolve()), stamp_of(folder / WEIGHTS_FILE), stamp_of(folder / CARD_FILE), took(folder))
+
+
+def took(folder: Path) -> str:
+    """The name of the backend that `backend_of` takes."""
+    bench = bench_of(folder)
+    return bench.best if bench is not None else "torch"
+
+
+def bench_of(folder: Path) -> Bench | None:
+    """What was measured for a Checkpoint on this machine; None also for an ensemble, whose members are asked alone."""
+    if is_ensemble(folder):
+        return None
+    found = exported_of(folder) / BENCH_FILE
+    return _bench(folder, stamp_of(folder / WEIGHTS_FILE), stamp_of(found)) if stamp_of(found) else None
+
+
+def exported_of(folder: Path) -> Path:
+    """Where its other forms are kept; the weights are read once for their digest."""
+    return _exported(folder, stamp_of(folder / WEIGHTS_FILE), stamp_of(folder / CARD_FILE))
+
+
+@lru_cache(maxsize=64)
+def _exported(folder: Path, weights: int, card: int) -> Path:
+    return exported_folder(folder)
+
+
+@lru_cache(maxsize=64)
+def _bench(folder: Path, weights: int, measured: int) -> Bench | None:
+    return read_bench(folder)
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)
-def _backend(folder: str, weights: int, card: int) -> Backend:
+def _backend(folder: str, weights: int, card: int, name: str) -> Backend:
     share_cores()  # before torch is imported: beside a training a prediction is many times faster
-    return load_backend(Path(folder))
+    return load_backend(Path(folder), name)
 
 
 def rows_of(project: Project) -> list[SampleRow]:

@@ -24,6 +24,7 @@ PAGES: Final = {
     "dataset": PageEntry(_PAGES / "dataset.py", "Data set", ":material/grid_view:"),
     "train": PageEntry(_PAGES / "train.py", "Train", ":material/model_training:"),
     "predict": PageEntry(_PAGES / "predict.py", "Predict", ":material/image_search:"),
+    "deploy": PageEntry(_PAGES / "deploy.py", "Deploy", ":material/rocket_launch:"),
 }
 
 

@@ -30,7 +30,7 @@ def _bar(work: Work, key: str) -> None:
     if work.over.is_set():
         st.rerun()
     left = work.seconds_left()
-    text = f"{work.done:,} of {work.total:,}" if work.total else "Reading"
+    text = work.what or (f"{work.done:,} of {work.total:,}" if work.total else "Reading")
     st.progress(
         min(work.done / max(work.total, 1), 1.0),
         text + (f", about {duration(left)} left" if left is not None and left > 2 else ""),

@@ -19,11 +19,15 @@ class Stopped(Exception):
 
 @dataclass
 class Work:
-    """How far it is, and how it ended. `failure` is a UserError, or a bug that the page raises."""
+    """How far it is, and how it ended. `failure` is a UserError, or a bug that the page raises.
+
+    what: in words, where counts say nothing to a person.
+    """
 
     started: float = field(default_factory=time.monotonic, kw_only=True)
     done: int = field(default=0, kw_only=True)
     total: int = field(default=0, kw_only=True)
+    what: str = field(default="", kw_only=True)
     failure: Exception | None = field(default=None, kw_only=True)
     over: threading.Event = field(default_factory=threading.Event, kw_only=True)
     stop: threading.Event = field(default_factory=threading.Event, kw_only=True)

@@ -38,3 +38,13 @@ def test_nothing_else_comes(exports: Path, name: str) -> None:
     (exports / "notes.txt").write_text("mine")
     (exports / ".hidden.zip").write_text("half written")
     assert ask(APP, f"/api/projects/P/exports/{name}").code == 404
+
+
+def test_models_come_as_zip_or_onnx(exports: Path) -> None:
+    (exports / "models").mkdir()
+    for name in ("P-model.zip", "P-model.onnx"):
+        (exports / "models" / name).write_bytes(b"model")
+        assert ask(APP, f"/api/projects/P/exports/models/{name}").body == b"model"
+    (exports / "models" / "notes.txt").write_text("mine")
+    for name in ("notes.txt", "gone.onnx", "..%2Fnotes.txt", "../notes.txt"):
+        assert ask(APP, f"/api/projects/P/exports/models/{name}").code == 404
