@@ -70,6 +70,8 @@ class CleanUp:
 
 def clean_up(mask: Mask, how: CleanUp) -> Mask:
     """`mask` (H, W) cleaned as `how` says; a new one, or the same where there is nothing to do."""
+    if not mask.size:  # OpenCV crashes on a picture without pixels
+        return mask
     if how.smooth:
         mask = smooth_borders(mask, how.smooth)
     if how.close > 1:

@@ -115,7 +115,7 @@ def test_what_is_not_labelled_stays_so_and_no_class_is_invented(seed: int) -> No
     assert set(np.unique(found)) <= set(np.unique(mask)) | {0}
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (1, 50), (3, 3)])
+@pytest.mark.parametrize("shape", [(0, 0), (1, 1), (1, 50), (3, 3)])
 @pytest.mark.parametrize("value", [0, 1, IGNORE_ID])
 def test_tiny_and_uniform_masks_pass(shape: tuple[int, int], value: int) -> None:
     found = clean_up(np.full(shape, value, np.uint8), CleanUp(smooth=2, close=3, split=True, fill=9, open=3))
