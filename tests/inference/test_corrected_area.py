@@ -33,20 +33,25 @@ def test_sums_are_divided_not_ratios_averaged() -> None:
     assert label.interval is None  # of two pictures
 
 
-def test_the_interval_holds_the_truth_nearly_as_often_as_it_says() -> None:
+@pytest.mark.parametrize("measured", [1, 20, 1000])
+def test_the_interval_holds_the_truth_nearly_as_often_as_it_says(measured: int) -> None:
     held = 0
     for seed in range(100):
-        (_, label) = corrected_area([0, 1250], biased_pictures(20, seed))
+        new = PixelCounts(*np.sum(biased_pictures(measured, 1000 + seed), axis=0))
+        (_, label) = corrected_area(new.predicted.tolist(), biased_pictures(25, seed), measured=measured)
         assert label.interval is not None
-        held += label.interval.low <= 1000 <= label.interval.high
+        held += label.interval.low <= new.truth[1] <= label.interval.high
     assert 85 <= held <= 100
 
 
 def test_more_pictures_say_it_more_surely() -> None:
-    few, many = (corrected_area([0, 100], biased_pictures(count))[1].interval for count in (8, 200))
-    assert few is not None
-    assert many is not None
-    assert many.high - many.low < (few.high - few.low) / 2
+    def width(validation: int, measured: int) -> float:
+        found = corrected_area([0, 100], biased_pictures(validation), measured=measured)[1].interval
+        assert found is not None
+        return found.high - found.low
+
+    assert width(200, 1000) < width(10, 1000) / 2
+    assert width(30, 1000) < width(30, 1) / 2
 
 
 def test_a_class_that_was_never_predicted_has_no_factor() -> None:
@@ -62,3 +67,8 @@ def test_without_pictures_nothing_is_known() -> None:
 def test_what_does_not_fit_is_told(areas: list[float]) -> None:
     with pytest.raises(ConfigError):
         corrected_area(areas, [counted([1, 1], [1, 1])])
+
+
+def test_areas_of_no_picture_are_none() -> None:
+    with pytest.raises(ConfigError, match="0 pictures"):
+        corrected_area([1, 1], [counted([1, 1], [1, 1])], measured=0)
