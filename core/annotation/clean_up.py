@@ -1,4 +1,4 @@
-"""What is done to a predicted Mask before a person sees it: close gaps, drop specks, smooth borders, part objects.
+"""What is done to a predicted Mask before a person sees it: close gaps, fill holes, cut whiskers, part objects.
 
 Pure functions, Mask to Mask; 255 stays where it is.
 """
@@ -12,31 +12,52 @@ from numpy.typing import NDArray
 
 from core.annotation.labels import IGNORE_ID
 from core.annotation.raster import Mask
+from core.annotation.right_angles import square_objects
+from core.annotation.shapes import Region
 from core.errors import ConfigError
 
 _PEAK_SHARE: Final = 0.35  # of the side of a disc as large as the median object: objects are no closer than that
+_MOST_SMOOTH: Final = 50
+_MOST_SIDE: Final = 199
+_MOST_PIXELS: Final = 10**9
 _FLATTEN: Final = 1.0  # pixels: sigma of the blur that leaves one peak in each object
+_CROSS: Final = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
 
 
 @dataclass(frozen=True)
 class CleanUp:
-    """What to do, in this order; the defaults do nothing.
+    """What to do; the defaults do nothing. Whatever the order of the fields, it is done in this order:
 
     smooth: sigma in pixels of the Gaussian that borders are smoothed with.  close: side in pixels of the square that
-    closes gaps in a label, onto background only.  split: a line of background, one pixel wide, between objects that
-    touch.  drop_below: objects of fewer pixels become background.
+    closes gaps in a label, onto background only.  fill: holes of fewer pixels within one label become it; after
+    `close`, which makes holes of bays.  open: side in pixels of the square that cuts whiskers and bridges narrower
+    than it off a label; after `fill`, so that the thin wall around a hole is none.  split: a line of background, one
+    pixel wide, between objects that touch.  drop_below: objects of fewer pixels become background; after all that
+    makes objects small.  right_angles: objects with nearly right angles get right ones; last, so nothing bends them.
     """
 
     smooth: float = 0.0
     close: int = 0
     split: bool = False
     drop_below: int = 0
+    fill: int = 0
+    open: int = 0
+    right_angles: bool = False
 
     def __post_init__(self) -> None:
-        if not 0 <= self.smooth <= 50 or not 0 <= self.close <= 199 or not 0 <= self.drop_below <= 10**9:
+        counts = {"close": _MOST_SIDE, "open": _MOST_SIDE, "fill": _MOST_PIXELS, "drop_below": _MOST_PIXELS}
+        possible = (
+            _is_number(self.smooth)
+            and 0 <= self.smooth <= _MOST_SMOOTH
+            and all(type(getattr(self, name)) is int and 0 <= getattr(self, name) <= counts[name] for name in counts)
+            and isinstance(self.split, bool)
+            and isinstance(self.right_angles, bool)
+        )
+        if not possible:
             raise ConfigError(
                 f"This clean-up is not possible: {asdict(self)}.",
-                hint="Smooth by 0 to 50 pixels, close with 0 to 199, drop below 0 or more.",
+                hint=f"Smooth by 0 to {_MOST_SMOOTH} pixels, close and open with whole numbers from 0 to {_MOST_SIDE}, "
+                "fill holes and drop objects below 0 or more.",
             )
 
     def to_json(self) -> dict[str, Any]:
@@ -49,14 +70,22 @@ class CleanUp:
 
 def clean_up(mask: Mask, how: CleanUp) -> Mask:
     """`mask` (H, W) cleaned as `how` says; a new one, or the same where there is nothing to do."""
+    if not mask.size:  # OpenCV crashes on a picture without pixels
+        return mask
     if how.smooth:
         mask = smooth_borders(mask, how.smooth)
     if how.close > 1:
         mask = close_gaps(mask, how.close)
+    if how.fill > 1:
+        mask = fill_small_holes(mask, how.fill)
+    if how.open > 1:
+        mask = cut_whiskers(mask, how.open)
     if how.split:
         mask = split_objects(mask)
     if how.drop_below > 1:
         mask = drop_specks(mask, how.drop_below)
+    if how.right_angles:
+        mask = square_objects(mask)
     return mask
 
 
@@ -76,10 +105,52 @@ def smooth_borders(mask: Mask, sigma: float) -> Mask:
 def close_gaps(mask: Mask, side: int) -> Mask:
     """Gaps narrower than `side` pixels within a label are filled, where they were background."""
     result = mask.copy()
-    kernel = np.ones((side, side), np.uint8)
     for class_id in _class_ids(mask):
-        closed = cv2.morphologyEx((mask == class_id).astype(np.uint8), cv2.MORPH_CLOSE, kernel)
+        square, there, back = _square(side)
+        widened = cv2.dilate((mask == class_id).astype(np.uint8), square, anchor=there)
+        closed = cv2.erode(widened, square, anchor=back)
         result[(closed > 0) & (mask == 0)] = class_id
+    return result
+
+
+def cut_whiskers(mask: Mask, side: int) -> Mask:
+    """Whatever of a label no square of `side` pixels fits into becomes background.
+
+    Beyond the picture's edge, and where nothing is labelled, the label is taken to go on.
+    """
+    result, hidden = mask.copy(), mask == IGNORE_ID
+    for class_id in _class_ids(mask):
+        region = mask == class_id
+        # a frame as wide as the square: a label that ends at the edge of the picture is not narrow there
+        wide = cv2.copyMakeBorder((region | hidden).astype(np.uint8), side, side, side, side, cv2.BORDER_REPLICATE)
+        square, there, back = _square(side)
+        core = cv2.erode(wide, square, anchor=there)
+        opened = cv2.dilate(core, square, anchor=back)[side:-side, side:-side]
+        result[region & (opened == 0)] = 0
+    return result
+
+
+def fill_small_holes(mask: Mask, pixels: int) -> Mask:
+    """Holes of fewer than `pixels` get the label around them.
+
+    A hole is background, connected by sides, that one label alone surrounds: neither the picture's edge, nor another
+    label, nor what is not labelled.
+    """
+    height, width = mask.shape
+    count, parts, figures, _ = cv2.connectedComponentsWithStats((mask == 0).astype(np.uint8), connectivity=4)
+    left, top = figures[:, cv2.CC_STAT_LEFT], figures[:, cv2.CC_STAT_TOP]
+    right, bottom = left + figures[:, cv2.CC_STAT_WIDTH], top + figures[:, cv2.CC_STAT_HEIGHT]
+    small = (left > 0) & (top > 0) & (right < width) & (bottom < height) & (figures[:, cv2.CC_STAT_AREA] < pixels)
+    small[0] = False  # what is not background
+    within = small[parts]
+    numbers = parts[within]
+    highest, lowest = np.zeros(count, np.uint16), np.zeros(count, np.uint16)  # the second counts down from 256
+    np.maximum.at(highest, numbers, cv2.dilate(mask, _CROSS)[within])
+    upside_down = np.where(mask == 0, 0, 256 - mask.astype(np.uint16)).astype(np.uint16)
+    np.maximum.at(lowest, numbers, cv2.dilate(upside_down, _CROSS)[within])
+    filling = np.where((highest + lowest == 256) & (highest != IGNORE_ID), highest, 0).astype(np.uint8)
+    result = mask.copy()
+    result[within] = filling[numbers]
     return result
 
 
@@ -117,13 +188,13 @@ def split_objects(mask: Mask) -> Mask:
     return result
 
 
-def _reached(region: NDArray[np.bool_], markers: NDArray[np.int32]) -> NDArray[np.bool_]:
+def _reached(region: Region, markers: NDArray[np.int32]) -> Region:
     """The objects that hold a marker: one too small for a peak stays as it is."""
     _, objects = cv2.connectedComponents(region.astype(np.uint8), connectivity=8)
     return np.isin(objects, np.unique(objects[markers > 0]))
 
 
-def _least_distance(region: NDArray[np.bool_]) -> int:
+def _least_distance(region: Region) -> int:
     """Pixels between two peaks, from the median area of the objects as they are."""
     _, _, figures, _ = cv2.connectedComponentsWithStats(region.astype(np.uint8), connectivity=8)
     areas = figures[1:, cv2.CC_STAT_AREA]
@@ -133,3 +204,13 @@ def _least_distance(region: NDArray[np.bool_]) -> int:
 def _class_ids(mask: Mask, *, background: bool = False) -> list[int]:
     found = [int(i) for i in np.flatnonzero(np.bincount(mask.ravel(), minlength=256)) if i != IGNORE_ID]
     return found if background else [i for i in found if i]
+
+
+def _square(side: int) -> tuple[NDArray[np.uint8], tuple[int, int], tuple[int, int]]:
+    """The kernel, and its anchors on the way there and back: of an even side they lie left and right of the middle."""
+    there, back = side // 2, (side - 1) // 2
+    return np.ones((side, side), np.uint8), (there, there), (back, back)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
