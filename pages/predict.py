@@ -1,8 +1,9 @@
 """Predict: choose a model and pictures, look at the masks, measure, take them along, correct them, retrain."""
 
+import hashlib
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePath
+from typing import Any, Final
 
 import streamlit as st
 
@@ -13,15 +14,20 @@ from core.training.run import Run, labels_changed, list_runs, read_run
 from pages.ui import frame, session
 from pages.ui.charts import label_text
 from pages.ui.correction import retrain
+from pages.ui.doubt import doubt_of, show_doubt
 from pages.ui.downloads import show_downloads
+from pages.ui.finish import finish_card, show_finish
 from pages.ui.fix import choose_fix, show_fix
 from pages.ui.links import link
+from pages.ui.measurements import show_measurements
 from pages.ui.models import Model, choose_model
 from pages.ui.pictures import Picture, choose_page, choose_pictures, choose_source
-from pages.ui.predictions import key_of, predict_all, prediction_of
+from pages.ui.predictions import finish_of, key_of, predict_all, prediction_of
 from pages.ui.run_view import show_progress
 from pages.ui.truth import choose_truth, show_metrics
 from pages.ui.views import show_legend, show_views
+
+_DOUBT: Final = "Doubt"
 
 
 def predict_page(project: Project) -> None:
@@ -33,17 +39,20 @@ def predict_page(project: Project) -> None:
     with right:
         source = choose_source()
     _offer_retraining(project)
+    own, model = model, model._replace(card=finish_card(model))
     with frame.shown_errors():
         pictures = predict_all(choose_pictures(project, source), model.folder, model.card)
         if pictures:
-            _show_result(project, model, _choose_picture(pictures, model), pictures)
+            _show_result(project, own, model, _choose_picture(pictures, model), pictures)
 
 
 def _choose_picture(pictures: Sequence[Picture], model: Model) -> Picture:
-    """The one to look at, out of a table of areas when there are several."""
+    """The one to look at, out of a table of areas when there are several, the most doubtful first."""
     if len(pictures) == 1:
         return choose_page(pictures[0])
-    rows = [_row(picture, model) for picture in pictures]
+    doubts = {picture.id: doubt_of(picture, model.folder, model.card) for picture in pictures}
+    pictures = sorted(pictures, key=lambda picture: -doubts[picture.id])  # stable
+    rows = [_row(picture, model, doubts[picture.id]) for picture in pictures]
     event = st.dataframe(
         rows,
         hide_index=True,
@@ -53,27 +62,35 @@ def _choose_picture(pictures: Sequence[Picture], model: Model) -> Picture:
         on_select="rerun",
         selection_mode="single-row-required",
         selection_default={"selection": {"rows": [0]}},
-        column_config={name: st.column_config.NumberColumn(format="%.2f %%") for name in list(rows[0])[1:]},
+        column_config={
+            **{name: st.column_config.NumberColumn(format="%.2f %%") for name in list(rows[0])[2:]},
+            _DOUBT: st.column_config.ProgressColumn(
+                format="%.0f %%", min_value=0, max_value=100, help="How wrong the model expects its own mask to be."
+            ),
+        },
     )
     chosen = event.selection.rows
     return choose_page(pictures[chosen[0] if chosen and chosen[0] < len(pictures) else 0])
 
 
-def _row(picture: Picture, model: Model) -> dict[str, Any]:
+def _row(picture: Picture, model: Model, doubt: float) -> dict[str, Any]:
     mask = prediction_of(picture, model.folder, model.card).mask
     areas = class_areas(mask, model.card.labels)[1:]
-    return {"Picture": picture.name, **{label_text(area["name"]): 100 * area["share"] for area in areas}}
+    shares = {label_text(area["name"]): 100 * area["share"] for area in areas}
+    return {"Picture": picture.name, _DOUBT: 100 * doubt, **shares}
 
 
-def _show_result(project: Project, model: Model, picture: Picture, pictures: Sequence[Picture]) -> None:
+def _show_result(project: Project, own: Model, model: Model, picture: Picture, pictures: Sequence[Picture]) -> None:
+    """own: the model as it is kept; `model` has the thresholds and the clean-up that are tried."""
     if not predict_all([picture], model.folder, model.card):  # another page than the first
         return
-    labels, key = model.card.labels, key_of(picture, model.folder)
+    labels, key = model.card.labels, f"{key_of(picture, model.folder)}:{finish_of(model.card)}"
     prediction = prediction_of(picture, model.folder, model.card)
     image = picture.decoded(model.card.intensity)
     truth = None
-    if choose_fix(key):
-        show_fix(project, picture, image, prediction, labels, key=key)
+    fix = hashlib.sha256(key.encode()).hexdigest()[:24]
+    if choose_fix(fix):
+        show_fix(project, picture, image, prediction, labels, key=fix)
         return
     shown, legend = st.columns([7, 3])
     with legend:
@@ -87,6 +104,10 @@ def _show_result(project: Project, model: Model, picture: Picture, pictures: Seq
         show_views(image, prediction.mask, labels, key=key, truth=truth)
     if truth is not None:
         show_metrics(truth, prediction.mask, labels, project.settings, key=key)
+    show_finish(project, own)
+    name = PurePath(picture.name).stem
+    show_measurements(image, prediction, labels, project.settings, name=name, key=key)
+    show_doubt(picture, image, model.folder, model.card)
 
 
 def _offer_retraining(project: Project) -> None:

@@ -110,6 +110,7 @@ class ModelCard:
     normalisation: Normalisation = field(default_factory=Normalisation)
     intensity: IntensityRule = field(default_factory=IntensityRule)
     window: int = 512  # side of a prediction window in pixels
+    thresholds: Mapping[str, float] = field(default_factory=dict)  # of labels by name; see inference/thresholds.py
     clean_up: CleanUp = field(default_factory=CleanUp)  # of each predicted Mask
     name: str = ""
     created: str = ""  # ISO time
@@ -119,6 +120,17 @@ class ModelCard:
     def __post_init__(self) -> None:
         if self.network.classes != len(self.labels):
             raise ConfigError(f"The network has {self.network.classes} classes, the labels are {len(self.labels)}.")
+        for name, threshold in self.thresholds.items():
+            if name not in self.labels.names[1:] or not 0 < threshold <= 1:
+                raise ConfigError(
+                    f"A threshold of {threshold} for {name!r} is not possible.",
+                    hint="Choose above 0, up to 1, for labels of the model.",
+                )
+
+    @property
+    def class_thresholds(self) -> dict[int, float]:
+        """The thresholds by class id."""
+        return {self.labels.names.index(name): value for name, value in self.thresholds.items()}
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -130,6 +142,7 @@ class ModelCard:
             "normalisation": {"mean": list(self.normalisation.mean), "std": list(self.normalisation.std)},
             "intensity": self.intensity.to_json(),
             "window": self.window,
+            "thresholds": dict(self.thresholds),
             "clean_up": self.clean_up.to_json(),
             "metrics": dict(self.metrics),
             "training": dict(self.training),
@@ -143,6 +156,7 @@ class ModelCard:
             normalisation=Normalisation(tuple(value["normalisation"]["mean"]), tuple(value["normalisation"]["std"])),
             intensity=IntensityRule.from_json(value["intensity"]),
             window=int(value["window"]),
+            thresholds={str(name): float(part) for name, part in value.get("thresholds", {}).items()},
             clean_up=CleanUp.from_json(value.get("clean_up", {})),
             name=str(value.get("name", "")),
             created=str(value.get("created", "")),
@@ -164,7 +178,7 @@ def read_card(folder: Path) -> ModelCard:
         return ModelCard.from_json(value)
     except UserError as error:
         raise ReadError(f"{CARD_FILE} in {folder}: {error.message}", hint=error.hint or hint) from error
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ReadError(f"{CARD_FILE} in {folder} is not a model card ({error!r}).", hint=hint) from error
 
 

@@ -1,10 +1,11 @@
-"""Predictions of pictures, made once by a thread and kept: neither a click nor a change of opacity predicts again.
+"""Predictions of pictures, made once by a thread and kept: neither a click nor another threshold predicts again.
 
 The thread works for all sessions, one picture after the other, and drops what no page has asked for lately: a closed
 tab leaves no work behind.
 """
 
 import hashlib
+import json
 import queue
 import threading
 import time
@@ -18,10 +19,10 @@ import numpy as np
 import streamlit as st
 
 from core.errors import UserError
-from core.inference.predict import Prediction, predict
+from core.inference.predict import Prediction, Undecided, decided, predict_undecided
 from core.inference.rows import Cancelled
 from core.networks.card import CARD_FILE, WEIGHTS_FILE, ModelCard
-from pages.ui.cached import Shelf, backend_of, stamp_of
+from pages.ui.cached import Shelf, backend_of, stamp_of, took
 from pages.ui.frame import show_error
 from pages.ui.pictures import Picture
 from pages.ui.words import duration
@@ -32,11 +33,12 @@ _FORGET_AFTER: Final = 20.0  # seconds without a page that asks
 
 
 class _Packed(NamedTuple):
-    """A Prediction as it waits: masks shrink a hundredfold."""
+    """What a network said as it waits: masks shrink a hundredfold, probabilities to a third."""
 
     shape: tuple[int, int]
     mask: bytes
     confidence: bytes
+    probabilities: bytes
 
 
 @dataclass
@@ -58,7 +60,8 @@ class _Job:
 
 
 _packed: Final = Shelf[_Packed](limit=400_000_000)
-_open: Final = Shelf[Prediction](limit=200_000_000)
+_open: Final = Shelf[Undecided](limit=300_000_000)
+_decided: Final = Shelf[Prediction](limit=200_000_000)
 _failed: Final = Shelf[Exception](limit=1000)
 _jobs: Final[dict[str, _Job]] = {}
 _waiting: Final = queue.SimpleQueue[str]()
@@ -90,14 +93,32 @@ def predict_all(pictures: Sequence[Picture], model: Path, card: ModelCard) -> li
 
 
 def prediction_of(picture: Picture, model: Path, card: ModelCard) -> Prediction:
-    """The Prediction of a picture, from the shelf or made now. Raises ReadError for what cannot be used."""
+    """The Prediction of a picture by the thresholds and the clean-up of `card`. Raises ReadError for no picture.
+
+    What the network says is on the shelf, or computed now.
+    """
+    key = f"{key_of(picture, model)}:{finish_of(card)}"
+    found = _decided.get(key)
+    if found is None:
+        found = decided(undecided_of(picture, model, card), card)
+        _decided.put(key, found, 2 * found.mask.size)
+    return found
+
+
+def undecided_of(picture: Picture, model: Path, card: ModelCard) -> Undecided:
+    """What the network says of a picture, before thresholds and clean-up; from the shelf or computed now."""
     key = key_of(picture, model)
     found = _open.get(key)
     if found is None:
         packed = _packed.get(key)
         found = _unpack(packed) if packed else _make(_Job(picture, model, card))
-        _open.put(key, found, 2 * found.mask.size)
+        _open.put(key, found, _size(found))
     return found
+
+
+def finish_of(card: ModelCard) -> str:
+    """What names the thresholds and the clean-up of a card."""
+    return json.dumps([dict(card.thresholds), card.clean_up.to_json()], sort_keys=True)
 
 
 # ------------------------------------------------------------------------------------------------------------ page
@@ -153,7 +174,8 @@ def _work() -> None:
         job = _jobs[key]
         try:
             if not job.is_forgotten():
-                _open.put(key, _make(job), 2 * job.picture.info().size.pixels)
+                found = _make(job)
+                _open.put(key, found, _size(found))
         except Cancelled:
             pass
         except Exception as error:  # said, or raised, by the page that asked
@@ -164,31 +186,35 @@ def _work() -> None:
                 _changed.notify_all()
 
 
-def _make(job: _Job) -> Prediction:
-    """Predict now, and keep it packed."""
+def _make(job: _Job) -> Undecided:
+    """Compute now, and keep it packed."""
     backend = backend_of(job.model)
     image = job.picture.decoded(job.card.intensity)
-    prediction = predict(image, backend, progress=job.show, cancelled=job.is_forgotten)
-    packed = _pack(prediction)
-    _packed.put(key_of(job.picture, job.model), packed, len(packed.mask) + len(packed.confidence))
-    return prediction
+    found = predict_undecided(image, backend, progress=job.show, cancelled=job.is_forgotten)
+    packed = _pack(found)
+    _packed.put(key_of(job.picture, job.model), packed, sum(len(part) for part in packed[1:]))
+    return found
 
 
 def key_of(picture: Picture, model: Path) -> str:
-    """What names a Prediction: picture, page, and the model as its files are now."""
-    text = f"{picture.id}:{model.resolve()}:{stamp_of(model / WEIGHTS_FILE)}:{stamp_of(model / CARD_FILE)}"
+    """What names what a network says: picture, page, the model as its files are now, and the backend."""
+    stamps = f"{stamp_of(model / WEIGHTS_FILE)}:{stamp_of(model / CARD_FILE)}"
+    text = f"{picture.id}:{model.resolve()}:{stamps}:{took(model)}"
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
-def _pack(prediction: Prediction) -> _Packed:
-    height, width = prediction.mask.shape
-    mask, confidence = (zlib.compress(np.ascontiguousarray(part).data, 1) for part in prediction)
-    return _Packed((height, width), mask, confidence)
+def _pack(found: Undecided) -> _Packed:
+    height, width = found.mask.shape
+    mask, confidence, probabilities = (zlib.compress(np.ascontiguousarray(part).data, 1) for part in found)
+    return _Packed((height, width), mask, confidence, probabilities)
 
 
-def _unpack(packed: _Packed) -> Prediction:
-    mask, confidence = (
-        np.frombuffer(zlib.decompress(part), np.uint8).reshape(packed.shape)
-        for part in (packed.mask, packed.confidence)
+def _unpack(packed: _Packed) -> Undecided:
+    mask, confidence, probabilities = (
+        np.frombuffer(zlib.decompress(part), np.uint8).reshape(-1, *packed.shape) for part in packed[1:]
     )
-    return Prediction(mask, confidence)
+    return Undecided(mask[0], confidence[0], probabilities)
+
+
+def _size(found: Undecided) -> int:
+    return sum(part.size for part in found)

@@ -10,7 +10,7 @@ from core.annotation.clean_up import CleanUp
 from core.annotation.labels import LabelSet
 from core.errors import ConfigError
 from core.images import RGB
-from core.inference.predict import predict, predict_probabilities
+from core.inference.predict import decided, predict, predict_undecided
 from core.inference.rows import Cancelled, PredictConfig, add_probabilities, normalisation_table
 from core.inference.torch_backend import TorchBackend, network_backend
 from core.inference.windows import Window
@@ -240,12 +240,29 @@ def test_windows_that_are_remembered_are_not_computed_again(batch: int) -> None:
     assert np.array_equal(found.mask, image.argmax(axis=2))
 
 
-def test_probabilities_say_what_the_prediction_says() -> None:
+@pytest.mark.parametrize("thresholds", [{}, {"label 1": 0.3}, {"label 1": 0.9, "label 2": 0.2}])
+def test_thresholds_and_clean_up_may_be_chosen_after_the_network(thresholds: dict[str, float]) -> None:
+    class Soft(Threshold):
+        def logits(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+            return 2 * batch
+
+    backend = Soft()
+    image = np.random.default_rng(0).integers(1, 256, (150, 130, 3), dtype=np.uint8)
+    undecided = predict_undecided(image, backend)
+    backend.card = replace(backend.card, thresholds=thresholds, clean_up=CleanUp(drop_below=3))
+    found, expected = decided(undecided, backend.card), predict(image, backend)
+    assert np.array_equal(found.mask, expected.mask)
+    assert np.array_equal(found.confidence, expected.confidence)
+    assert np.abs(undecided.probabilities.sum(axis=0, dtype=int) - 255).max() <= 1
+    if thresholds:
+        assert not np.array_equal(found.mask, undecided.mask)
+
+
+def test_a_lower_threshold_finds_more() -> None:
     backend = TorchBackend(seeded_network(), card(), device=CPU, dtype=torch.float32)
-    image = soft_picture(160, 160)
-    probabilities, prediction = predict_probabilities(image, backend), predict(image, backend)
-    assert probabilities.shape == (2, 160, 160)
-    assert np.abs(probabilities.sum(axis=0, dtype=int) - 255).max() <= 1
-    assert np.abs(probabilities.max(axis=0).astype(int) - prediction.confidence).max() == 0
-    clear = prediction.confidence > 129
-    assert np.array_equal(probabilities.argmax(axis=0)[clear], prediction.mask[clear])
+    undecided = predict_undecided(soft_picture(160, 160), backend)
+    shares = [
+        (decided(undecided, replace(backend.card, thresholds={"label 1": value})).mask == 1).mean()
+        for value in (0.2, 0.5, 0.8)
+    ]
+    assert shares[0] > shares[1] > shares[2]

@@ -64,3 +64,15 @@ def test_a_foreign_card_gives_one_sentence(tmp_path: Path, broken: object) -> No
 def test_a_folder_without_a_model_is_told(tmp_path: Path) -> None:
     with pytest.raises(ReadError, match=r"model\.json is missing"):
         read_card(tmp_path)
+
+
+@pytest.mark.parametrize("thresholds", [{"coin": 0.0}, {"coin": 1.1}, {"cup": 0.5}, {"_background_": 0.5}])
+def test_thresholds_are_of_labels_and_possible(thresholds: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match="threshold"):
+        ModelCard(NetworkConfig(), LabelSet.of(["coin"]), thresholds=thresholds)
+
+
+def test_thresholds_survive_the_file() -> None:
+    card = ModelCard(NetworkConfig(), LabelSet.of(["coin"]), thresholds={"coin": 0.3})
+    assert ModelCard.from_json(card.to_json()) == card
+    assert card.class_thresholds == {1: 0.3}

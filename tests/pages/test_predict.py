@@ -15,13 +15,14 @@ import torch
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from core.annotation.clean_up import CleanUp
 from core.annotation.labels import LabelSet
 from core.formats.labelme import write_labelme
 from core.formats.mask_png import write_mask_png
 from core.images import ImageInfo, ImageSize
 from core.inference.predict import Prediction
 from core.networks import NETWORKS
-from core.networks.card import ModelCard, NetworkConfig
+from core.networks.card import ModelCard, NetworkConfig, read_card
 from core.networks.checkpoint import save_checkpoint
 from core.project.home import create_project, projects_home
 from core.project.project import Project
@@ -120,7 +121,7 @@ def test_garbage_costs_one_sentence_and_the_others_go_on(model: Path, page: Page
     app = page()
     upload(app, ("a.png", picture(7)), ("bad.jpg", b"no picture"), ("empty.png", b""), ("b.png", picture(8)))
     assert len(app.error) == 2
-    assert app.dataframe[0].value["Picture"].tolist() == ["a.png", "b.png"]
+    assert sorted(app.dataframe[0].value["Picture"]) == ["a.png", "b.png"]
 
 
 def test_16_bits_rotation_and_pages_are_no_obstacle(model: Path, page: Page) -> None:
@@ -144,7 +145,7 @@ def test_16_bits_rotation_and_pages_are_no_obstacle(model: Path, page: Page) -> 
 def test_a_change_of_opacity_does_not_predict_again(model: Path, page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
     app = page()
     upload(app, ("new.png", picture(7)))
-    monkeypatch.setattr(predictions, "predict", lambda *_, **__: pytest.fail("predicted again"))
+    monkeypatch.setattr(predictions, "predict_undecided", lambda *_, **__: pytest.fail("predicted again"))
     app.slider(key="predict-opacity").set_value(80).run()
     assert not app.exception
 
@@ -155,7 +156,7 @@ def test_pictures_of_the_project_are_offered_and_the_truth_of_a_labelled_one_is_
     choice = app.multiselect(key="predict-samples-Coins")
     assert choice.options == ["s0", "s1", "s2"]
     next(button for button in app.button if button.label == "Take all").click().run()
-    assert app.dataframe[0].value["Picture"].tolist() == ["s0.png", "s1.png", "s2.png"]
+    assert sorted(app.dataframe[0].value["Picture"]) == ["s0.png", "s1.png", "s2.png"]
     app.toggle(key="predict-all-Coins").set_value(True).run()
     app.multiselect(key="predict-samples-Coins").set_value(["s3"]).run()
     assert not app.exception
@@ -186,7 +187,7 @@ def test_a_truth_of_equal_pixels_is_perfect(model: Path, page: Page) -> None:
     upload(app, ("new.png", write_mask_png(mask, LABELS)), key="predict-truth")
     assert {metric.value for metric in app.metric} == {"1.000"}
     assert not [frame for frame in app.dataframe if "Recall" in frame.value]
-    app.session_state[f"more-{predictions.key_of(one, model)}"] = True
+    app.session_state[f"more-{predictions.key_of(one, model)}:{predictions.finish_of(card)}"] = True
     app.run()
     assert not app.exception
     (figures,) = [frame.value for frame in app.dataframe if "Recall" in frame.value]
@@ -320,3 +321,80 @@ def test_a_large_picture_is_sent_at_the_size_of_the_screen() -> None:
     view = view_of(image, Zoom(), canvas_width=1000, canvas_height=760)
     assert picture_part(image, view).shape == (750, 1000, 3)
     assert ImageSize(*mask_part(image[:, :, 0], view).shape) == ImageSize(750, 1000)
+
+
+# ------------------------------------------------------------------------------- thresholds, clean-up, objects, doubt
+
+
+FINISH = "finish-Coins-toy"  # the key of the controls
+
+
+def opened(app: AppTest, part: str) -> None:
+    """Unfold an expander, as a click does."""
+    app.session_state[part] = True
+    app.run()
+    assert not app.exception
+
+
+def test_a_clean_up_is_seen_at_once_and_kept_only_when_told_so(model: Path, page: Page) -> None:
+    app = page()
+    upload(app, ("new.png", picture(7)))
+    before = legend(app)
+    opened(app, FINISH)
+    app.number_input(key=f"{FINISH}-clean-drop_below").set_value(10**6).run()
+    assert not app.exception
+    assert legend(app)["background"] == SIZE.pixels != before["background"]
+    assert read_card(model).clean_up == CleanUp()
+    next(button for button in app.button if button.label == "Keep for this model").click().run()
+    assert not app.exception
+    assert read_card(model).clean_up == CleanUp(drop_below=10**6)
+    fresh = page()
+    upload(fresh, ("new.png", picture(7)))
+    assert legend(fresh)["background"] == SIZE.pixels
+
+
+def test_a_threshold_changes_the_mask_without_another_prediction(
+    model: Path, page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = page()
+    upload(app, ("new.png", picture(7)))
+    opened(app, FINISH)
+    monkeypatch.setattr(predictions, "predict_undecided", lambda *_, **__: pytest.fail("predicted again"))
+    app.toggle(key=f"{FINISH}-own").set_value(True).run()
+    for i, value in enumerate((0.01, 1.0)):
+        app.slider(key=f"{FINISH}-threshold-{i}").set_value(value).run()
+    assert not app.exception
+    found = legend(app)
+    assert found["coin"] > 0
+    assert found["cup"] == 0
+    next(button for button in app.button if button.label == "Back to the model's own").click().run()
+    assert not app.toggle(key=f"{FINISH}-own").value
+
+
+def test_objects_are_measured_and_filtered(model: Path, page: Page) -> None:
+    app = page()
+    upload(app, ("new.png", picture(7)))
+    opened(app, "measure-part")
+    table = next(frame.value for frame in app.dataframe if "Confidence" in frame.value)
+    assert table.filter(like="Area").to_numpy().sum() == legend(app)["coin"] + legend(app)["cup"]
+    app.number_input(key="measure-least").set_value(10**6).run()
+    assert not app.exception
+    assert not [frame for frame in app.dataframe if "Confidence" in frame.value and len(frame.value)]
+
+
+def test_where_the_model_is_unsure(model: Path, page: Page) -> None:
+    app = page()
+    upload(app, ("new.png", picture(7)))
+    opened(app, "doubt-part")
+    assert [metric.label for metric in app.metric] == ["Expected error", "Mean confidence"]
+    for choice in ("Probability of coin", "Changes in the mirror"):
+        app.segmented_control(key="doubt-what").set_value(choice).run()
+        assert not app.exception
+
+
+def test_of_several_pictures_the_most_doubtful_comes_first(model: Path, page: Page) -> None:
+    app = page()
+    upload(app, *((f"{i}.png", picture(i)) for i in range(5)))
+    doubts = app.dataframe[0].value["Doubt"].tolist()
+    assert doubts == sorted(doubts, reverse=True)
+    assert 0 < min(doubts) <= max(doubts) <= 100
