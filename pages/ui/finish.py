@@ -42,7 +42,7 @@ def show_finish(project: Project, model: Model) -> None:
     card = finish_card(model)
     changed = (card.thresholds, card.clean_up) != (model.card.thresholds, model.card.clean_up)
     part = st.expander(
-        "Clean up the mask" + (" · changed" if changed else ""),
+        "Clean up the mask",
         icon=":material/cleaning_services:",
         key=f"finish-{model.id}",
         on_change="rerun",
