@@ -92,7 +92,7 @@ def _show_result(project: Project, own: Model, model: Model, picture: Picture, p
     if choose_fix(fix):
         show_fix(project, picture, image, prediction, labels, key=fix)
         return
-    shown, legend = st.columns([7, 3])
+    shown, legend = st.columns([13, 7])
     with legend:
         st.markdown(f"**{frame.escape(picture.name)}**, {ImageSize(*prediction.mask.shape)}")
         show_legend(prediction.mask, labels, project.settings, key=key)
@@ -100,11 +100,11 @@ def _show_result(project: Project, own: Model, model: Model, picture: Picture, p
         with frame.shown_errors():
             size, alone = ImageSize(*prediction.mask.shape), len(pictures) == 1
             truth = choose_truth(project, picture, size, labels, alone=alone)
+        show_finish(project, own)
     with shown:
         show_views(image, prediction.mask, labels, key=key, truth=truth)
     if truth is not None:
         show_metrics(truth, prediction.mask, labels, project.settings, key=key)
-    show_finish(project, own)
     name = PurePath(picture.name).stem
     show_measurements(image, prediction, labels, project.settings, name=name, key=key)
     show_doubt(picture, image, model.folder, model.card)

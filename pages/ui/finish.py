@@ -51,11 +51,8 @@ def show_finish(project: Project, model: Model) -> None:
         _hold(model)
         return
     with part:
-        left, right = st.columns(2, gap="large")
-        with left:
-            _show_clean_up(model)
-        with right:
-            _show_thresholds(project, model)
+        _show_clean_up(model)
+        _show_thresholds(project, model)
         with st.container(horizontal=True, vertical_alignment="center"):
             own = model.folder.resolve().is_relative_to(project.folder.resolve())
             st.button(
@@ -77,12 +74,12 @@ def show_finish(project: Project, model: Model) -> None:
 def _show_clean_up(model: Model) -> None:
     values = {name: _key(model, f"clean-{name}") for name in CleanUp().to_json()}
     _hold(model)
-    st.slider("Smooth borders, pixels", 0.0, 10.0, step=0.5, key=values["smooth"])
-    st.slider("Close gaps narrower than, pixels", 0, 31, key=values["close"])
-    st.slider("Cut off what is thinner than, pixels", 0, 31, key=values["open"])
-    columns = st.columns(2)
-    columns[0].number_input("Fill holes below, pixels", 0, 10**9, step=10, key=values["fill"])
-    columns[1].number_input("Drop objects below, pixels", 0, 10**9, step=10, key=values["drop_below"])
+    left, right = st.columns(2)
+    left.number_input("Drop objects below, px", 0, 10**9, step=10, key=values["drop_below"])
+    right.number_input("Fill holes below, px", 0, 10**9, step=10, key=values["fill"])
+    left.slider("Smooth borders, px", 0.0, 50.0, step=0.5, key=values["smooth"])
+    right.slider("Close gaps under, px", 0, 199, key=values["close"])
+    left.slider("Cut whiskers under, px", 0, 199, key=values["open"], help="And bridges that thin between objects.")
     st.toggle("Part objects that touch", key=values["split"], help="By watershed on the distance to their border.")
     st.toggle(
         "Right angles, for buildings",
@@ -96,7 +93,7 @@ def _show_thresholds(project: Project, model: Model) -> None:
         "A threshold for each label",
         key=_key(model, "own"),
         help="Off: each pixel gets its most probable class. On: a label is drawn where it is at least so probable; "
-        "lower finds more, higher draws less.",
+        "lower finds more, higher draws less. On five sets of pictures fitted thresholds were no better than none.",
     )
     if not own:
         return

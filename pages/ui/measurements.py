@@ -61,11 +61,20 @@ def _show(
         st.info("There is no object in this mask.")
         return
     rows = _filtered(found, labels)
-    what = st.selectbox("Histogram of", list(_CHOICES), format_func=_CHOICES.__getitem__, key="measure-what")
+    what = st.pills(
+        "Histogram of",
+        list(_CHOICES),
+        format_func=_CHOICES.__getitem__,
+        default="area",
+        required=True,
+        key="measure-what",
+    )
     unit = settings.unit if settings.pixel_size is not None else "px"
     _histogram(rows, labels, what, unit)
+    table = [_row(one, unit) for one in rows[:_MOST]]
+    empty = {name for name in _row(found[0], unit) if all(row[name] is None for row in table)}
     st.dataframe(
-        [_row(one, unit) for one in rows[:_MOST]],
+        [{name: value for name, value in row.items() if name not in empty} for row in table],
         hide_index=True,
         width="stretch",
         height=min(38 + 35 * len(rows), 320),
@@ -146,7 +155,7 @@ def _histogram(rows: Sequence[ObjectMeasure], labels: LabelSet, what: str, unit:
     colors = {label_text(label.name): hex_of(label.color) for label in labels.foreground}
     ending = {"area": f", {unit}²", "confidence": "", "intensity": ", 0 to 255"}.get(what, f", {unit}")
     spec = {
-        "height": 180,
+        "height": 260,
         "mark": {"type": "bar", "binSpacing": 1},
         "encoding": {
             "x": {
