@@ -125,7 +125,7 @@ class RasterPicture:
             values = np.asarray(self._dataset.read(self._bands, window=window))
             data: Bits = np.ones(values.shape[1:], bool)
             if self._masked:
-                data = (np.asarray(self._dataset.read_masks(self._bands, window=window)) > 0).any(axis=0)
+                data = np.asarray(self._dataset.read_masks(self._bands, window=window).any(axis=0))
         except (RasterioError, CPLE_BaseError, MemoryError, ValueError) as error:
             where = f"row {top + 1}" if height == 1 else f"rows {top + 1} to {top + height}"
             raise ReadError(
