@@ -39,7 +39,7 @@ class Step(NamedTuple):
 
 
 class Brightness:
-    """A Backend without a network: what is brighter than the middle is the label."""
+    """A Backend without a network: the brightest spots are the label, some tens of thousands of objects."""
 
     multiple_of = 32
 
@@ -47,7 +47,7 @@ class Brightness:
         self.card = card
 
     def logits(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        bright = batch[:, :1] * 20
+        bright = (batch[:, :1] - 0.5) * 20
         return np.concatenate([-bright, bright], axis=1)
 
 

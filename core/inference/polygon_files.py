@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 import shapely
+from numpy.typing import NDArray
 
 from core.annotation.labels import LabelSet
 from core.errors import ReadError, WriteError
@@ -22,6 +23,7 @@ from core.inference.rows import Cancelled
 
 _BATCH: Final = 1000  # polygons that are written at once
 _STRAIGHT: Final = 256  # pixels: a longer edge gets corners in between, as it is not straight in degrees
+_CORNERS: Final = 100_000  # that are moved at once: GDAL takes them as lists
 _DECIMALS: Final = 9  # of a degree: a tenth of a millimetre
 _WEB_MERCATOR: Final = 3857
 
@@ -65,9 +67,11 @@ def write_polygons_geojson(
             file.write(f'{head[:-1]}, "features": [')
             for batch in _batches(found, cancelled):
                 for polygon, geometry in zip(batch, _in_degrees(mask, batch), strict=True):
-                    feature = {"type": "Feature", "geometry": geometry, "properties": _properties(polygon, colors)}
-                    text = json.dumps(feature, ensure_ascii=False, allow_nan=False)
-                    file.write(("," if count else "") + "\n" + text)
+                    properties = json.dumps(_properties(polygon, colors), ensure_ascii=False, allow_nan=False)
+                    file.write("," if count else "")
+                    file.write(f'\n{{"type": "Feature", "properties": {properties}, "geometry": ')
+                    file.write(shapely.to_geojson(geometry))
+                    file.write("}")
                     count += 1
             file.write("\n]}\n")
     return PolygonFile(target, count, _notes(mask))
@@ -121,25 +125,39 @@ def _properties(polygon: RasterPolygon, colors: dict[str, list[int]]) -> dict[st
     }
 
 
-def _in_degrees(mask: OpenMask, batch: list[RasterPolygon]) -> list[dict[str, Any]]:
-    """The shapes as GeoJSON, outer rings counter-clockwise; cut where they cross the 180th meridian."""
-    shapes = np.array([polygon.shape for polygon in batch], object)
-    if mask.crs is None or mask.transform is None:
-        return [shapely.geometry.mapping(shape) for shape in shapely.orient_polygons(shapes)]
+def _in_degrees(mask: OpenMask, batch: list[RasterPolygon]) -> Iterator[Any]:
+    """The shapes for GeoJSON, outer rings counter-clockwise; cut where they cross the 180th meridian."""
+    for polygon in batch:
+        shape = polygon.shape
+        if mask.crs is not None and mask.transform is not None:
+            step = _STRAIGHT * math.sqrt(abs(float(mask.transform.determinant)))
+            shape = _warped(shapely.segmentize(shape, step), mask.crs)
+        yield shapely.orient_polygons(shape)
+
+
+def _warped(shape: Any, crs: Any) -> Any:
     from rasterio._err import CPLE_BaseError
     from rasterio.errors import RasterioError
-    from rasterio.warp import transform_geom
+    from rasterio.warp import transform, transform_geom
 
-    step = _STRAIGHT * math.sqrt(abs(float(mask.transform.determinant)))
-    dense = [shapely.geometry.mapping(shape) for shape in shapely.segmentize(shapes, step)]
+    def to_degrees(corners: NDArray[np.float64]) -> NDArray[np.float64]:
+        moved = [
+            np.column_stack(transform(crs, "EPSG:4326", *corners[i : i + _CORNERS].T.tolist()))
+            for i in range(0, len(corners), _CORNERS)
+        ]
+        return np.round(np.concatenate(moved), _DECIMALS)
+
     try:
-        moved = [shapely.geometry.shape(shape) for shape in transform_geom(mask.crs, "EPSG:4326", dense)]
+        moved = shapely.transform(shape, to_degrees)
+        west, _, east, _ = moved.bounds
+        if east - west > 180:
+            cut = transform_geom(crs, "EPSG:4326", shapely.geometry.mapping(shape), precision=_DECIMALS)
+            moved = shapely.geometry.shape(cut)
     except (RasterioError, CPLE_BaseError, ValueError) as error:
         raise _nowhere() from error
-    rounded = shapely.transform(np.array(moved, object), lambda degrees: np.round(degrees, _DECIMALS))
-    if not np.isfinite(shapely.get_coordinates(rounded)).all():
+    if not np.isfinite(shapely.get_coordinates(moved)).all():
         raise _nowhere()
-    return [shapely.geometry.mapping(shape) for shape in shapely.orient_polygons(rounded)]
+    return moved
 
 
 def _nowhere() -> ReadError:

@@ -27,6 +27,7 @@ from core.inference.raster_mask import NO_DATA
 from core.inference.raster_picture import reason_of
 
 _PIXELS: Final = 10_000_000  # of a band
+_MOST_CORNERS: Final = 4_000_000  # of all objects that are open at a time: some 100 bytes each when they are joined
 
 Ids = NDArray[np.int64]
 
@@ -53,6 +54,10 @@ class _Object(NamedTuple):
 
     class_id: int
     pieces: list[Any]
+
+    @property
+    def corners(self) -> int:
+        return int(shapely.get_num_coordinates(self.pieces).sum())
 
 
 class OpenMask:
@@ -84,7 +89,8 @@ def raster_polygons(
 
     tolerance: in pixels, how far a simplified border may lie from the pixels' edges; 0 keeps every pixel, and above
     neighbours of different labels may overlap by as much.  least_pixels: smaller ones are left out.
-    Raises ReadError for what is no mask, ConfigError for settings that cannot be and for a mask of other labels.
+    Raises ReadError for what is no mask, ConfigError for settings that cannot be, for a mask of other labels, and for
+    one whose objects have too many corners to be put together in memory.
     """
     _check_settings(tolerance, least_pixels)
     with open_mask(mask_path) as mask:
@@ -169,6 +175,7 @@ def _objects(mask: OpenMask, classes: int) -> Iterator[_Object]:
         goes_on[place[last[last >= 0]]] = True
         yield from (found for found, more in zip(merged, goes_on, strict=True) if not more)
         opened = [found for found, more in zip(merged, goes_on, strict=True) if more]
+        _check_corners(opened)
         above = np.full(len(last), -1, np.int64)
         above[last >= 0] = (np.cumsum(goes_on) - 1)[place[last[last >= 0]]]
     yield from opened
@@ -221,6 +228,14 @@ def _merge(objects: list[_Object], joined: Ids) -> tuple[list[_Object], Ids]:
         else:
             known.pieces.extend(found.pieces)
     return [found for found in merged if found is not None], of.astype(np.int64)
+
+
+def _check_corners(opened: list[_Object]) -> None:
+    if sum(found.corners for found in opened) > _MOST_CORNERS:
+        raise ConfigError(
+            f"The mask holds objects with more than {_MOST_CORNERS:,} corners that are open at a time.",
+            hint="It is ragged: smooth the mask (clean_up.smooth of the model), or cut the raster into parts.",
+        )
 
 
 def _check_classes(rows: Mask, classes: int) -> None:
