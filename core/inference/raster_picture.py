@@ -222,7 +222,7 @@ def _opened(path: Path, driver: str) -> Any:
 
 
 def _check_kind(dataset: Any, path: Path) -> None:
-    block = _block_bytes(dataset, dataset.count)
+    block = _block_bytes(dataset, 1)
     if block > _LARGEST_BLOCK:
         raise ReadError(
             f"{path.name} is packed in pieces of {block / 1e9:.1f} GB each.", hint="Save it as a TIFF with tiles."

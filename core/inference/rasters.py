@@ -17,9 +17,11 @@ from core.inference.banded_clean_up import RowFile, cleaned_rows
 from core.inference.predict import most_probable
 from core.inference.raster_mask import NO_DATA, MaskRaster, mask_raster
 from core.inference.raster_picture import Bits, Place, RasterPicture, open_raster
-from core.inference.rows import Cancelled, PredictConfig, probability_rows
+from core.inference.rows import Cancelled, PredictConfig, plan_of, probability_rows
 from core.inference.windows import Window, cut_window
 
+_MOST_BYTES: Final = 8_000_000_000  # of a row of windows
+_PER_PIXEL: Final = 8  # bytes beside the probabilities: values, which hold data, the mask
 _PREDICTED: Final = 0.95  # of the work; the rest is cleaning up, where there is any
 
 
@@ -63,6 +65,7 @@ def predict_raster(
     share = _PREDICTED if cleans else 1.0
     tell = None if progress is None else (lambda done: progress(done * share))
     with open_raster(path, backend.card.intensity, bands) as picture:
+        _check_width(path.name, picture.size, backend, config)
         picture.find_window(cancelled)
         rows = _predicted_rows(picture, backend, config, tell, cancelled)
         labels = backend.card.labels
@@ -169,6 +172,17 @@ def _check_target(path: Path, target: Path) -> None:
         raise ConfigError(f"{target} is a folder.", hint="Give the path of a new file, as result.tif.")
     if target.exists() and target.samefile(path):
         raise ConfigError(f"The result would replace {path.name} itself.", hint="Choose another name for the result.")
+
+
+def _check_width(name: str, size: ImageSize, backend: Backend, config: PredictConfig | None) -> None:
+    """A header may claim any width; what is kept is a row of windows."""
+    plan = plan_of(size, backend, config or PredictConfig())
+    needed = plan.rows.side * size.width * (_PER_PIXEL + 4 * backend.card.network.classes)
+    if needed > _MOST_BYTES:
+        raise ReadError(
+            f"{name} is {size.width:,} pixels wide; a row of windows of it would take {needed / 1e9:.0f} GB of memory.",
+            hint="Cut it into narrower rasters, or choose smaller windows.",
+        )
 
 
 def _notes(picture: RasterPicture) -> tuple[str, ...]:

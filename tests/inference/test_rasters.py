@@ -85,6 +85,16 @@ def write(path: Path, bands: NDArray[Any], **options: Any) -> Path:
     return path
 
 
+def write_empty(path: Path, height: int, width: int) -> Path:
+    """A TIFF whose header claims a size, without any tile."""
+    with rasterio.open(
+        path, "w", driver="GTiff", count=1, height=height, width=width, dtype="uint8", tiled=True, blockxsize=16384,
+        blockysize=16384, sparse_ok=True, bigtiff="YES", transform=PLACE,
+    ):  # fmt: skip
+        pass
+    return path
+
+
 def mask_of(path: Path) -> NDArray[np.uint8]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
@@ -347,6 +357,13 @@ def test_any_size(tmp_path: Path, size: tuple[int, int]) -> None:
     path = write(tmp_path / "a.tif", np.moveaxis(image, 2, 0), photometric="rgb")
     predict_raster(path, Brightness(), tmp_path / "m.tif")
     np.testing.assert_array_equal(mask_of(tmp_path / "m.tif"), predict(image, Brightness()).mask)
+
+
+def test_a_width_that_no_memory_holds_is_said(tmp_path: Path) -> None:
+    path = write_empty(tmp_path / "a.tif", 1000, 2_000_000_000)
+    with pytest.raises(ReadError, match="pixels wide"):
+        predict_raster(path, Brightness(), tmp_path / "m.tif")
+    assert leftovers(tmp_path) == {"a.tif"}
 
 
 @pytest.mark.parametrize("damage", ["cut off", "noise", "no block"])
