@@ -490,14 +490,14 @@ except WriteError as error:
 
 
 def test_memory_does_not_grow_with_the_height(tmp_path: Path) -> None:
-    """The tall one holds 65 MB of values, 22 MB of mask and 260 MB of probabilities more; GDAL keeps at most 64 MB."""
+    """The tall one holds 28 MB of values, 9 MB of mask and 94 MB of probabilities more; GDAL keeps the values."""
     tile = values("uint8", (512, 512, 3))
     used = []
-    for height in (1200, 18_000):
+    for height in (1200, 9000):
         path = tmp_path / f"{height}.tif"
         tiles = (tile for _ in range(-(-height // 512) * 3))
-        tifffile.imwrite(path, tiles, shape=(height, 1200, 3), dtype=np.uint8, tile=(512, 512), compression="zlib")
+        tifffile.imwrite(path, tiles, shape=(height, 1200, 3), dtype=np.uint8, tile=(512, 512))
         code = "predict_raster(Path(sys.argv[1]), Brightness(), Path(sys.argv[2]))\n"
         code += "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
         used.append(int(apart(code, path, tmp_path / "m.tif")))
-    assert used[1] - used[0] < 110
+    assert used[1] - used[0] < 60, used
