@@ -24,7 +24,8 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
 MAX_PIXELS = 178_000_000  # 0.5 GB as RGB: what is decoded whole; larger pictures are read in parts (windowed.py)
 LARGEST = 400_000_000  # pixels, 20,000 x 20,000
 Image.MAX_IMAGE_PIXELS = LARGEST  # Pillow's own limit is lower than ours; both are looked at before any pixel is
-_ORIENTATION, _BITS = 0x0112, 0x0102  # TIFF tags
+_ORIENTATION, _BITS, _SAMPLE_FORMAT = 0x0112, 0x0102, 0x0153  # TIFF tags
+_SIGNED = 2  # a sample format
 _GREY_MODES = ("1", "L", "LA", "I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 _MOST_NOTES = 4_000_000  # bytes of a PNG that may hold its orientation
 _BLOCK = 4_000_000  # values that are stretched at once: their floats take four times the room
@@ -327,9 +328,11 @@ def _read_tiff(source: Path | bytes, page: int, name: str) -> tuple[NDArray[Any]
 
 
 def _loses_bits(picture: Image.Image) -> bool:
-    """Whether Pillow would keep only the high byte of 16-bit colour."""
-    depths = getattr(picture, "tag_v2", {}).get(_BITS) or (8,)
-    return max(depths) > 8 and picture.mode not in _GREY_MODES
+    """Whether Pillow would keep only the high byte of 16-bit colour, or take -1 for 255."""
+    tags = getattr(picture, "tag_v2", {})
+    depths = tags.get(_BITS) or (8,)
+    signed = _SIGNED in (tags.get(_SAMPLE_FORMAT) or ())
+    return (max(depths) > 8 and picture.mode not in _GREY_MODES) or (signed and max(depths) == 8)
 
 
 def _from_pillow(picture: Image.Image) -> NDArray[Any]:
