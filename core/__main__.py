@@ -9,7 +9,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 
-from core.commands import data, models, training
+from core.commands import data, models, predicting, training
 from core.commands.progress import Result
 from core.errors import UserError
 
@@ -39,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(verb=run)
         return added
 
-    for room in (data, training, models):
+    for room in (data, training, models, predicting):
         room.add_verbs(verb)
     return parser
 

@@ -187,3 +187,79 @@ def test_a_setting_that_does_not_exist_lists_those_that_do(
     said = _refused(capsys, "train", project, "--set", "speed=11")
     assert "speed" in said
     assert "learning_rate" in said
+
+
+# ---------------------------------------------------------------------------------------------- prediction, deployment
+
+
+@pytest.fixture
+def toy(tmp_path: Path) -> Path:
+    config = NetworkConfig("unet", classes=3, width=4, depth=2)
+    save_checkpoint(
+        tmp_path / "toy", build_network(config), ModelCard(config, LabelSet.of(["roof", "road"]), window=64)
+    )
+    return tmp_path / "toy"
+
+
+def test_a_raster_on_a_map_gives_a_mask_at_the_same_place(
+    toy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import rasterio
+    from rasterio.transform import Affine
+
+    values = np.random.default_rng(0).integers(1, 256, (3, 90, 120), dtype=np.uint8)
+    place = {"crs": "EPSG:32633", "transform": Affine(0.5, 0, 500_000, 0, -0.5, 5_000_000)}
+    profile = {"driver": "GTiff", "height": 90, "width": 120, "count": 3, "dtype": "uint8", **place}
+    with rasterio.open(tmp_path / "field.tif", "w", **profile) as file:
+        file.write(values)
+    found = _run(
+        capsys, "predict", toy, tmp_path / "field.tif", "--out", tmp_path / "out", "--formats", "mask,geojson,gpkg,csv"
+    )
+    (one,) = found["predictions"]
+    assert sorted(Path(file).name for file in one["files"]) == [
+        "field.geojson",
+        "field.gpkg",
+        "field.tif",
+        "field_objects.csv",
+    ]
+    assert sum(area["pixels"] for area in one["areas"]) == 90 * 120
+    with rasterio.open(tmp_path / "out" / "field.tif") as mask:
+        assert (mask.crs, mask.transform, mask.shape) == (profile["crs"], profile["transform"], (90, 120))
+    assert "EPSG:32633" in one["crs"]
+    assert "cannot be written as overlay" in _refused(
+        capsys, "predict", toy, tmp_path / "field.tif", "--out", tmp_path / "out", "--formats", "overlay"
+    )
+    assert "are no numbers" in _refused(
+        capsys, "predict", toy, tmp_path / "field.tif", "--out", tmp_path / "out", "--bands", "a"
+    )
+
+
+def test_a_picture_in_every_format(toy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.png").write_bytes(encode_png(_disc(0)[0]))
+    formats = "mask,overlay,labelme,geojson,csv"
+    (one,) = _run(capsys, "predict", toy, tmp_path / "a.png", "--out", tmp_path / "out", "--formats", formats)[
+        "predictions"
+    ]
+    assert [Path(file).name for file in one["files"]] == [
+        "a.png",
+        "a_overlay.jpg",
+        "a.json",
+        "a.geojson",
+        "a_objects.csv",
+    ]
+    collection = json.loads((tmp_path / "out" / "a.geojson").read_text())
+    rows = (tmp_path / "out" / "a_objects.csv").read_text(encoding="utf-8-sig").splitlines()
+    assert collection["type"] == "FeatureCollection"
+    assert rows[0].startswith("label,class_id,index")
+
+
+def test_bench_and_export_by_the_command_line(toy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = _run(capsys, "bench", toy, "--size", 64, "--backends", "onnx")
+    assert [one["name"] for one in found["backends"]] == ["torch-eager", "onnx"]
+    assert all(one["ms"] > 0 and one["mask_iou"] > 0.999 for one in found["backends"])
+    exported = _run(capsys, "export-model", toy, "--to", "onnx", "--out", tmp_path / "toy.onnx")
+    assert exported["parity"]["mask_iou"] > 0.999
+    assert exported["bytes"] == (tmp_path / "toy.onnx").stat().st_size
+    assert "cannot be compared" in _refused(capsys, "bench", toy, "--size", 5)
+    assert "no backend 'abacus'" in _refused(capsys, "bench", toy, "--backends", "abacus")
+    assert "not installed" in _refused(capsys, "export-model", toy, "--to", "tensorrt", "--out", tmp_path / "x")

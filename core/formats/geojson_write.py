@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from core.annotation.labels import LabelSet
-from core.annotation.shapes import MaskShape, Shape
+from core.annotation.shapes import Annotation, MaskShape, Shape
 from core.errors import ReadError
 from core.formats.dataset import Archive, ExportItem
 from core.formats.geo import WGS84, XY, GeoReference, read_geo
@@ -25,13 +25,18 @@ def write_geojson(items: Iterable[ExportItem], labels: LabelSet, archive: Archiv
     losses = Losses()
     for item in items:
         stem = PurePosixPath(item.file_name).stem
-        archive.add(f"{stem}.geojson", _write(item, labels, _as_they_are, None, losses))
+        archive.add(f"{stem}.geojson", _write(item.annotation, labels, _as_they_are, None, losses))
         geo = _geo_of(item)
         if geo is not None:
-            archive.add(f"geo/{stem}.geojson", _write(item, labels, geo.to_map, geo, Losses()))
+            archive.add(f"geo/{stem}.geojson", _write(item.annotation, labels, geo.to_map, geo, Losses()))
         if any(item.annotation.flags.values()):
             losses.add(Loss("the flags of a picture were left out", "the flags of # pictures were left out"))
     return losses.notes()
+
+
+def annotation_geojson(annotation: Annotation, labels: LabelSet) -> bytes:
+    """One picture's shapes in pixels."""
+    return _write(annotation, labels, _as_they_are, None, Losses())
 
 
 def _geo_of(item: ExportItem) -> GeoReference | None:
@@ -44,11 +49,11 @@ def _geo_of(item: ExportItem) -> GeoReference | None:
 
 
 def _write(
-    item: ExportItem, labels: LabelSet, to_written: Callable[[XY], XY], geo: GeoReference | None, losses: Losses
+    annotation: Annotation, labels: LabelSet, to_written: Callable[[XY], XY], geo: GeoReference | None, losses: Losses
 ) -> bytes:
-    size = item.annotation.size
+    size = annotation.size
     features = []
-    for order, shape in enumerate(item.annotation.shapes):
+    for order, shape in enumerate(annotation.shapes):
         written = write_feature(shape, size, to_written)
         if written is None:
             losses.add(Loss("a shape that marks no pixel was left out", "# shapes that mark no pixel were left out"))

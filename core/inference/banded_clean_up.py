@@ -92,9 +92,7 @@ def _locally(mask: RowFile, how: CleanUp, check: Checked) -> Iterator[Mask]:
 def _reach(how: CleanUp) -> int:
     """Rows that what happens to a pixel depends on: OpenCV cuts a Gaussian of floats off at 4 sigma."""
     smooth = int(4 * how.smooth + 2) if how.smooth else 0
-    squares = sum(
-        2 * side for side in (how.close, how.open) if side > 1
-    )  # each shrinks and grows, or grows and shrinks
+    squares = sum(2 * side for side in (how.close, how.open) if side > 1)  # out and in, or in and out
     return smooth + squares + (_OBJECT_REACH if how.split or how.fill > 1 or how.right_angles else 0)
 
 

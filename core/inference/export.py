@@ -1,4 +1,4 @@
-"""A Prediction as files: mask PNG, overlay JPEG, Labelme JSON; a zip of several with their areas."""
+"""A Prediction as files: mask, overlay, Labelme, GeoJSON, measured objects; a zip of several with their areas."""
 
 import csv
 import io
@@ -14,12 +14,16 @@ from core.annotation.shapes import Annotation
 from core.errors import ConfigError
 from core.files import safe_name, unused_name, write_bytes
 from core.formats.class_table import write_class_table
+from core.formats.geojson_write import annotation_geojson
 from core.formats.labelme import write_labelme
 from core.formats.mask_png import write_mask_png
 from core.images import RGB, ImageSize, encode_jpeg
+from core.inference.measure import ObjectMeasure, measure
+from core.inference.measure_table import measures_csv
 from core.inference.predict import Prediction
 
-PREDICTION_FORMATS: Final = ("mask", "overlay", "labelme")
+PREDICTION_FORMATS: Final = ("mask", "overlay", "labelme", "geojson", "csv")
+USUAL_FORMATS: Final = ("mask", "overlay", "labelme")
 MAX_OBJECTS: Final = 1000  # a Labelme file of more shapes than this opens slowly and nobody edits them one by one
 
 
@@ -64,15 +68,16 @@ def write_prediction(
     image_name: str,
     labels: LabelSet,
     folder: Path,
-    formats: Sequence[str] = PREDICTION_FORMATS,
+    formats: Sequence[str] = USUAL_FORMATS,
 ) -> list[Path]:
-    """Write `<name>.png` (mask), `<name>_overlay.jpg` and `<name>.json` (Labelme) to `folder`, and return their paths.
+    """Write `<name>.png` (mask), `<name>_overlay.jpg`, `<name>.json` (Labelme), `<name>.geojson` (in pixels) and
+    `<name>_objects.csv` to `folder`, as far as `formats` asks, and return their paths.
 
     image_name: what Labelme shall open, as a path from `folder`.  formats: which of PREDICTION_FORMATS.
     Raises ConfigError for another format, WriteError.
     """
     paths = []
-    for suffix, data in _files(Predicted(image_name, image, prediction), labels, formats):
+    for suffix, data in prediction_files(Predicted(image_name, image, prediction), labels, formats):
         path = folder / f"{safe_name(name)}{suffix}"
         write_bytes(path, data)
         paths.append(path)
@@ -80,7 +85,7 @@ def write_prediction(
 
 
 def prediction_zip(
-    predicted: Iterable[Predicted], labels: LabelSet, *, formats: Sequence[str] = PREDICTION_FORMATS
+    predicted: Iterable[Predicted], labels: LabelSet, *, formats: Sequence[str] = USUAL_FORMATS
 ) -> bytes:
     """A zip with the files of each picture, `classes.json` (index, name, colour) and `areas.csv`."""
     buffer, used, table = io.BytesIO(), set[str](), list[tuple[str, ClassArea]]()
@@ -88,17 +93,17 @@ def prediction_zip(
         for item in predicted:
             name = unused_name(safe_name(Path(item.image_name).stem), used)
             used.add(name.casefold())
-            for suffix, data in _files(item, labels, formats):
+            for suffix, data in prediction_files(item, labels, formats):
                 packing = zipfile.ZIP_DEFLATED if suffix == ".json" else zipfile.ZIP_STORED
                 archive.writestr(name + suffix, data, packing)
             table += [(item.image_name, area) for area in class_areas(item.prediction.mask, labels)]
         archive.writestr("classes.json", write_class_table(labels))
-        archive.writestr("areas.csv", _areas_csv(table))
+        archive.writestr("areas.csv", areas_csv(table))
     return buffer.getvalue()
 
 
-def _files(item: Predicted, labels: LabelSet, formats: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-    """What is added to the picture's name, and the file's bytes."""
+def prediction_files(item: Predicted, labels: LabelSet, formats: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+    """What is added to the picture's name, and the file's bytes. Raises ConfigError for an unknown format."""
     for name in formats:
         match name:
             case "mask":
@@ -108,11 +113,21 @@ def _files(item: Predicted, labels: LabelSet, formats: Sequence[str]) -> Iterato
             case "labelme":
                 annotation = prediction_to_annotation(item.prediction, labels)
                 yield ".json", write_labelme(annotation, image_path=item.image_name)
+            case "geojson":
+                annotation = prediction_to_annotation(item.prediction, labels)
+                yield ".geojson", annotation_geojson(annotation, labels)
+            case "csv":
+                yield "_objects.csv", measures_csv(_objects(item, labels))
             case _:
                 raise ConfigError(f"There is no format {name!r}.", hint=f"Choose of {', '.join(PREDICTION_FORMATS)}.")
 
 
-def _areas_csv(table: Iterable[tuple[str, ClassArea]]) -> bytes:
+def _objects(item: Predicted, labels: LabelSet) -> list[ObjectMeasure]:
+    return measure(item.prediction.mask, labels, image=item.image, confidence=item.prediction.confidence)
+
+
+def areas_csv(table: Iterable[tuple[str, ClassArea]]) -> bytes:
+    """A row for each picture and class: picture, label, pixels, share."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(("picture", "label", "pixels", "share"))

@@ -55,7 +55,8 @@ def predict_raster(
 
     bands: three of the raster, or one, from 1 on; None for red, green and blue, else the first three, else the first.
     Values become 0..255 by the card's IntensityRule, as those of pictures do; percentiles are those of pixels that hold
-    data. The mask is made by the thresholds and cleaned up as the card says, see `banded_clean_up.py`. Windows without data cost nothing.
+    data. The mask is made by the thresholds and cleaned up as the card says, see `banded_clean_up.py`. Windows without
+    data cost nothing.
     progress is told the part done, up to 1.0.  `target` appears when all is done; after an error nothing is left.
     Raises ReadError, WriteError, ConfigError, and Cancelled once `cancelled` says so.
     """
