@@ -25,7 +25,7 @@ from core.serving.predicting import Predicted, answer_picture
 from core.serving.queue import Turn, TurnQueue
 from core.serving.refusals import RefusedError
 from core.serving.served import Load, LoadedModels, Served, describe, find_model, served_projects
-from core.serving.upload import UploadLimits, check_length, length_of, picture_in, read_form
+from core.serving.upload import UploadLimits, check_length, is_read, length_of, picture_in, read_form
 
 _LARGE: Final = 1_000_000  # bytes of a body that is not read at all while the queue is full
 _GONE: Final = 499  # what is counted for a client that did not wait for its answer
@@ -77,7 +77,7 @@ class PredictionApi:
                 self._loaded.get(model).queue.check()
             form = await read_form(request, self._limits)
         except RefusedError as error:
-            return error.last_answer
+            return error.answer if is_read(request) else error.last_answer
         try:
             picture = picture_in(form)
             if "format" not in request.query_params:

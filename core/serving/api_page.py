@@ -3,9 +3,13 @@
 from html import escape
 from typing import Any, Final
 
+from core.images import MAX_PIXELS
 from core.serving.api_formats import FORMATS
+from core.serving.queue import SECONDS
+from core.serving.upload import UploadLimits
 
 _VERSION: Final = "1.0.0"
+_MEGAPIXELS: Final = MAX_PIXELS // 1_000_000
 
 _STYLE: Final = """
 :root { color-scheme: light dark; --ink: #22222b; --dim: #5c5c6b; --ground: #ffffff; --raised: #f3f3f7; --line: #d9d9e3;
@@ -127,7 +131,7 @@ def _predict(address: str) -> dict[str, Any]:
     format_about = f"the form of the answer. {about}"
     model_about = "a name of /models; the first of them if it is not given"
     media_types: dict[str, Any] = {format.media_type: {} for format in FORMATS.values()}
-    curl = f"curl -F image=@picture.jpg {address}/predict"
+    curl = "curl -F image=@picture.jpg"
     fields = {
         "image": {
             "type": "string",
@@ -155,10 +159,10 @@ def _predict(address: str) -> dict[str, Any]:
             **{code: {"description": told, "content": _json("Error")} for code, told in _FAILURES.items()},
         },
         "x-codeSamples": _samples(
-            f"{curl} -o mask.png",
-            f'{curl}"?format=overlay" -o overlay.jpg',
-            f"{curl} -F format=labelme -o picture.json",
-            f'{curl}"?format=json"',
+            f"{curl} {address}/predict -o mask.png",
+            f'{curl} "{address}/predict?format=overlay" -o overlay.jpg',
+            f"{curl} -F format=labelme {address}/predict -o picture.json",
+            f'{curl} "{address}/predict?format=json"',
         ),
     }
 
@@ -168,11 +172,11 @@ _FAILURES: Final = {
     "401": "The token is missing or wrong",
     "404": "There is no such model",
     "408": "The picture took too long to come in",
-    "413": "The request has more than 200 MB, or the picture too many pixels",
+    "413": f"The request has more than {UploadLimits().size / 1e6:g} MB, or the picture more than {_MEGAPIXELS} megapixels",
     "415": "The file is not a picture",
     "422": "The picture is broken",
     "429": "Too many wait for this model; the header Retry-After says when to come back",
-    "503": "The model cannot be loaded, or the prediction took more than 300 s",
+    "503": f"The model cannot be loaded, or the prediction took more than {SECONDS:g} s",
 }
 
 

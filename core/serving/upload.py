@@ -46,6 +46,11 @@ async def read_form(request: Request, limits: UploadLimits) -> FormData:
         ) from error
 
 
+def is_read(request: Request) -> bool:
+    """Whether `read_form` has come to the end of the body."""
+    return getattr(request.state, "is_read", False)
+
+
 def check_length(request: Request, limits: UploadLimits) -> None:
     """Raises RefusedError, 413, when the request says that its body is too large."""
     if length_of(request) > limits.size:
@@ -73,7 +78,7 @@ _HOW = "Send the picture as a file in the form field image, as curl does with -F
 
 async def _chunks(request: Request, limits: UploadLimits) -> AsyncGenerator[bytes]:
     clock = asyncio.get_running_loop().time
-    until, size, more = clock() + limits.seconds, 0, True
+    until, size, more, tail = clock() + limits.seconds, 0, True, b""
     while more:
         try:
             async with asyncio.timeout_at(min(until, clock() + limits.pause)):
@@ -85,10 +90,14 @@ async def _chunks(request: Request, limits: UploadLimits) -> AsyncGenerator[byte
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
         chunk, more = message.get("body", b""), message.get("more_body", False)
+        request.state.is_read = not more
         size += len(chunk)
         if size > limits.size:
             raise _too_large(limits)
+        tail = (tail + chunk[-8:])[-8:]
         yield chunk
+    if not tail.rstrip().endswith(b"--"):  # the parser would take it, and forget to close the file
+        raise RefusedError(400, "The form is cut off, or empty.", hint=_HOW)
 
 
 def _too_large(limits: UploadLimits) -> RefusedError:
