@@ -172,7 +172,7 @@ _FAILURES: Final = {
     "401": "The token is missing or wrong",
     "404": "There is no such model",
     "408": "The picture took too long to come in",
-    "413": f"The request has more than {UploadLimits().size / 1e6:g} MB, or the picture more than {_MEGAPIXELS} megapixels",
+    "413": f"The request is larger than {UploadLimits().size / 1e6:g} MB, or the picture than {_MEGAPIXELS} megapixels",
     "415": "The file is not a picture",
     "422": "The picture is broken",
     "429": "Too many wait for this model; the header Retry-After says when to come back",

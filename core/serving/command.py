@@ -15,6 +15,7 @@ Result = dict[str, Any]
 Verb = Callable[[str, Callable[[argparse.Namespace], Result], str], argparse.ArgumentParser]
 BACKEND: Final = "onnx"  # the default: fast, and without torch
 PORT: Final = 8502
+_BACKLOG: Final = 512  # connections that wait to be accepted
 
 
 def add_serve(verb: Verb) -> None:
@@ -41,7 +42,7 @@ def serve(args: argparse.Namespace) -> Result:
     if token is not None and not (token.isascii() and token.isprintable() and token == token.strip()):
         raise ConfigError("The token has other signs than letters, digits and the like.", hint="Choose another.")
     app = make_app(models, lambda folder: load_backend(folder, args.backend), host=args.host, token=token)
-    with _listen(args.host, args.port) as listening:
+    with listen(args.host, args.port) as listening:
         name = f"[{args.host}]" if ":" in args.host else args.host
         address = f"http://{name}:{listening.getsockname()[1]}"
         told = ", ".join(model.name for model in models)
@@ -51,16 +52,11 @@ def serve(args: argparse.Namespace) -> Result:
     return {"address": address, "text": "The API has ended."}
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    """Raises ConfigError for an address that cannot be had."""
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that connections can come in on. Raises ConfigError for an address that cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listening = socket.socket(family, kind, protocol)
-        if os.name != "nt":  # there it would let two servers have the same port
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(address)
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except (OSError, OverflowError) as error:
         said = getattr(error, "strerror", None) or error
-        raise ConfigError(f"{host}:{port} cannot be had ({said}).", hint="Choose another --port.") from error
-    listening.listen(2048)
-    return listening
+        raise ConfigError(f"{host}:{port} cannot be had ({said}).", hint="Choose another --port or --host.") from error

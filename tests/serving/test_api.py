@@ -22,8 +22,8 @@ from core.serving.routes import ROUTES
 from core.serving.served import served_checkpoints
 from core.serving.upload import UploadLimits
 from tests.serving.asgi import Answer, ask
-from tests.serving.fake_model import load, write_model
 from tests.serving.fake_model import coloured as blocks
+from tests.serving.fake_model import load, write_model
 from tests.serving.forms import FORM, form
 
 IMAGE, IDS = blocks(70, 100)
