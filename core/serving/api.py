@@ -39,15 +39,16 @@ class PredictionApi:
 
     def __init__(
         self,
-        models: Callable[[], Sequence[Served]],
+        models: Callable[[], Sequence[Served]] | Sequence[Served],
         load: Load,
         *,
         most_loaded: int = 2,
         limits: UploadLimits | None = None,
         make_queue: Callable[[str], TurnQueue] = TurnQueue,
     ) -> None:
-        """most_loaded: models that are kept in memory at once."""
-        self._models = models
+        """models: all there are, or what looks for them on the disk.  most_loaded: are kept in memory at once."""
+        self._models = models if callable(models) else lambda: models
+        self._looks_up = callable(models)
         self._limits = limits or UploadLimits()
         self._loaded = LoadedModels(load, most=most_loaded, make_queue=make_queue)
         self._metrics = api_metrics.ApiMetrics()
@@ -111,7 +112,8 @@ class PredictionApi:
         return HTMLResponse(api_page.page(str(request.base_url)))
 
     async def _find(self, name: str | None) -> Served:
-        return find_model(await run_in_threadpool(self._models), name)
+        models = await run_in_threadpool(self._models) if self._looks_up else self._models()
+        return find_model(models, name)
 
     def _answering(self, work: Endpoint) -> Endpoint:
         """Errors become JSON, every answer is counted."""

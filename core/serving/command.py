@@ -54,9 +54,12 @@ def serve(args: argparse.Namespace) -> Result:
 
 def listen(host: str, port: int) -> socket.socket:
     """A socket that connections can come in on. Raises ConfigError for an address that cannot be had."""
+    if not 0 <= port < 65_536:
+        raise ConfigError(f"{host}:{port} cannot be had.", hint="Ports go from 0 to 65535.")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
-    except (OSError, OverflowError) as error:
-        said = getattr(error, "strerror", None) or error
-        raise ConfigError(f"{host}:{port} cannot be had ({said}).", hint="Choose another --port or --host.") from error
+    except OSError as error:
+        raise ConfigError(
+            f"{host}:{port} cannot be had ({error.strerror}).", hint="Choose another --port or --host."
+        ) from error
