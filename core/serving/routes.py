@@ -8,7 +8,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
 
 from core.project.home import projects_home
-from core.serving import editing, exports, pictures, suggesting
+from core.serving import api, editing, exports, pictures, suggesting
 
 
 async def health(_: Request) -> JSONResponse:
@@ -22,4 +22,5 @@ ROUTES: Final[Sequence[BaseRoute]] = (
     *pictures.ROUTES,
     *suggesting.ROUTES,
     *exports.ROUTES,
+    *api.ROUTES,
 )
