@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from core.commands import data, models, predicting, training
 from core.commands.progress import Result
 from core.errors import UserError
+from core.serving.command import add_serve
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
 
     for room in (data, training, models, predicting):
         room.add_verbs(verb)
+    add_serve(verb)
     return parser
 
 

@@ -9,7 +9,6 @@ from typing import Final
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from core.annotation.labels import BACKGROUND, IGNORE, IGNORE_ID
 from core.annotation.raster import region_to_shapes
@@ -232,6 +231,8 @@ def _shapes(region: Region, numbers: NDArray[np.int32] | None, label: str) -> li
     """The objects of a label with their numbers; what has no number is parted where it is not connected."""
     found: list[tuple[int, Shape]] = []
     if numbers is not None:
+        from scipy import ndimage  # 0.3 s, which a process that only serves predictions need not pay
+
         ids = np.where(region, numbers, 0)
         for number, window in enumerate(ndimage.find_objects(ids), start=1):
             if window is not None:

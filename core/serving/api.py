@@ -8,7 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from functools import wraps
+from functools import partial, wraps
 from typing import Final
 
 from starlette.concurrency import run_in_threadpool
@@ -18,7 +18,7 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import BaseRoute, Route
 
 from core.errors import UserError
-from core.inference import load_backend
+from core.inference import AUTO, load_backend
 from core.serving import api_metrics, api_page
 from core.serving.api_formats import FORMATS, AnswerFormat, disposition, safe_file_name
 from core.serving.predicting import Predicted, answer_picture
@@ -181,4 +181,4 @@ def _describe_all(models: Callable[[], Sequence[Served]]) -> list[dict[str, obje
     return described
 
 
-ROUTES: Final = PredictionApi(served_projects, load_backend).routes()
+ROUTES: Final = PredictionApi(served_projects, partial(load_backend, name=AUTO)).routes()

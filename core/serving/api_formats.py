@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import PurePosixPath
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 from core.annotation.labels import LabelSet
@@ -13,7 +14,10 @@ from core.formats.labelme import write_labelme
 from core.formats.mask_png import write_mask_png
 from core.images import RGB, encode_jpeg
 from core.inference.export import class_areas, prediction_to_annotation
+from core.inference.measure import measure
 from core.inference.predict import Prediction
+
+MOST_OBJECTS: Final = 10_000  # told one by one; "objects_found" counts all
 
 
 class Answered(NamedTuple):
@@ -74,14 +78,24 @@ def _geojson(answered: Answered) -> bytes:
 
 def _json(answered: Answered) -> bytes:
     height, width = answered.prediction.mask.shape
+    objects = measure(
+        answered.prediction.mask, answered.labels, image=answered.image, confidence=answered.prediction.confidence
+    )
     value = {
         "model": answered.model,
         "picture": answered.file_name,
         "width": width,
         "height": height,
         "areas": class_areas(answered.prediction.mask, answered.labels),
+        "objects_found": len(objects),
+        "objects": [_plain(asdict(one)) for one in objects[:MOST_OBJECTS]],
     }
     return json.dumps(value, ensure_ascii=False).encode()
+
+
+def _plain(measured: dict[str, Any]) -> dict[str, Any]:
+    """An object as JSON, its box by names."""
+    return {**measured, "box": measured["box"]._asdict()}
 
 
 class _Files:
@@ -100,5 +114,5 @@ FORMATS: Final[Mapping[str, AnswerFormat]] = {
     "geojson": AnswerFormat(
         "application/geo+json", ".geojson", "polygons, in pixels; of a GeoTIFF in its map's coordinates", _geojson
     ),
-    "json": AnswerFormat("application/json", "_areas.json", "pixels and share of the picture of each label", _json),
+    "json": AnswerFormat("application/json", "_measured.json", "area of each label, and each object measured", _json),
 }

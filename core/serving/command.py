@@ -13,7 +13,7 @@ from core.errors import ConfigError
 
 Result = dict[str, Any]
 Verb = Callable[[str, Callable[[argparse.Namespace], Result], str], argparse.ArgumentParser]
-BACKEND: Final = "onnx"  # the default: fast, and without torch
+BACKEND: Final = "auto"  # the fastest that agrees where `bench` has measured, else onnx, which needs no torch
 PORT: Final = 8502
 _BACKLOG: Final = 512  # connections that wait to be accepted
 
@@ -26,7 +26,11 @@ def add_serve(verb: Verb) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 for all of the network; needs a token")
     parser.add_argument("--port", type=int, default=PORT, help=f"{PORT}, if not given; 0 for a free one")
     parser.add_argument("--token", help="what clients must send; MASKLOOP_TOKEN, if not given")
-    parser.add_argument("--backend", default=BACKEND, help=f"{BACKEND}, if not given")
+    parser.add_argument(
+        "--backend",
+        default=BACKEND,
+        help="one that `bench` lists; if not given, the fastest it found that agrees, else onnx",
+    )
 
 
 def serve(args: argparse.Namespace) -> Result:
@@ -41,7 +45,9 @@ def serve(args: argparse.Namespace) -> Result:
     token = args.token if args.token is not None else os.environ.get("MASKLOOP_TOKEN")
     if token is not None and not (token.isascii() and token.isprintable() and token == token.strip()):
         raise ConfigError("The token has other signs than letters, digits and the like.", hint="Choose another.")
-    app = make_app(models, lambda folder: load_backend(folder, args.backend), host=args.host, token=token)
+    app = make_app(
+        models, lambda folder: load_backend(folder, args.backend, unmeasured="onnx"), host=args.host, token=token
+    )
     with listen(args.host, args.port) as listening:
         name = f"[{args.host}]" if ":" in args.host else args.host
         address = f"http://{name}:{listening.getsockname()[1]}"

@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from core.serving.nodelay import set_nodelay
+
 LOOPBACK: Final = ("127.0.0.1", "localhost", "[::1]")
 
 
@@ -28,11 +30,15 @@ class Guard:
     def __init__(self, app: ASGIApp, hosts: Iterable[str] | None = None) -> None:
         self._app = app
         self._hosts = frozenset(allowed_hosts() if hosts is None else hosts)
+        self._begun = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
+        if not self._begun:
+            self._begun = True
+            set_nodelay()
         refusal = self._refusal(scope)
         if refusal is None:
             await self._app(scope, receive, send)

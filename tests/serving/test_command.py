@@ -21,7 +21,7 @@ from core.serving.command import PORT, add_serve, listen, serve
 from tests.serving.fake_model import coloured, write_model
 
 ROOT = Path(__file__).resolve().parents[2]
-HEAVY = ("torch", "streamlit", "albumentations", "plotly", "onnxruntime", "skimage", "rasterio")
+HEAVY = ("torch", "streamlit", "albumentations", "plotly", "onnxruntime", "rasterio")
 LINES = [
     line
     for block in re.findall(r"```sh\n(.*?)```", (ROOT / "docs" / "API.md").read_text(), re.DOTALL)
