@@ -2,18 +2,22 @@
 
 import json
 import shutil
+import threading
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from core.annotation.labels import LabelSet
-from core.errors import UserError
+from core.errors import ReadError, UserError
 from core.inference.bench import Bench, Measured, machine
 from core.inference.exported import BENCH_FILE, exported_folder
 from core.project.exporting import model_exports_folder
 from core.project.home import REPOSITORY, create_project, projects_home
 from core.project.project import Project
 from pages.ui import running_model
+from pages.ui.api_panel import post_picture
 from pages.ui.cached import took
 from pages.ui.running_model import RunningBench, begin_model_export, bench_work
 from tests.pages.opening import open_page
@@ -97,6 +101,44 @@ def test_a_package_is_made_and_offered(project: Project, model: Path) -> None:
     assert any("compared with the model" in said.value for said in app.success)
     links = [element.proto.url for element in app.get("link_button")]
     assert "/api/projects/Town/exports/models/Town-model.zip" in links
+
+
+def test_the_lines_for_other_programs_name_the_project(project: Project, model: Path) -> None:
+    app = open_page("deploy", project="Town")
+    lines = [block.value for block in app.code]
+    assert any("curl -F image=@picture.jpg" in line and "model=Town" in line for line in lines)
+    app.button(key="api-try").click().run()  # no server answers in a test
+    assert not app.exception
+    assert any("does not answer on port" in error.value for error in app.error)
+
+
+@pytest.mark.parametrize(("status", "said"), [(200, ""), (404, "There is no model"), (500, "answered 500")])
+def test_a_request_is_sent_as_a_form(status: int, said: str) -> None:
+    body = b"mask" if status == 200 else b'{"message": "There is no model."}' if status == 404 else b"oops"
+    seen: list[bytes] = []
+
+    class Answering(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            seen.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(status)
+            self.send_header("Server-Timing", "read;dur=3.2, predict;dur=41")
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answering) as server:
+        threading.Thread(target=server.handle_request).start()
+        ask = partial(post_picture, server.server_port, 'a"b.jpg', b"\0\1", model="Town", format="png")
+        if status == 200:
+            reply = ask()
+            assert (reply.data, reply.timing) == (b"mask", "read 3 ms, predict 41 ms")
+            assert b'name="model"\r\n\r\nTown' in seen[0]
+            assert b'filename="a_b.jpg"\r\n\r\n\0\1\r\n' in seen[0]
+        else:
+            with pytest.raises(ReadError, match=said):
+                ask()
 
 
 def test_a_model_that_is_gone_is_said(project: Project, tmp_path: Path) -> None:
