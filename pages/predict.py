@@ -9,9 +9,11 @@ import streamlit as st
 
 from core.images import ImageSize
 from core.inference.export import class_areas
+from core.networks.card import WEIGHTS_FILE
 from core.project.project import Project
 from core.training.run import Run, labels_changed, list_runs, read_run
 from pages.ui import frame, session
+from pages.ui.cached import stamp_of
 from pages.ui.charts import label_text
 from pages.ui.correction import retrain
 from pages.ui.doubt import doubt_of, show_doubt
@@ -106,7 +108,8 @@ def _show_result(project: Project, own: Model, model: Model, picture: Picture, p
     if truth is not None:
         show_metrics(truth, prediction.mask, labels, project.settings, key=key)
     name = PurePath(picture.name).stem
-    show_measurements(image, prediction, labels, project.settings, name=name, key=key)
+    finish = f"{model.folder}:{stamp_of(model.folder / WEIGHTS_FILE)}:{finish_of(model.card)}"
+    show_measurements(project, model, image, prediction, name=name, key=key, finish=finish)
     show_doubt(picture, image, model.folder, model.card)
 
 

@@ -1,28 +1,21 @@
 """From what the network says to the mask: thresholds and clean-up, tried on the picture, kept with the model."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Final
 
-import numpy as np
 import streamlit as st
-from numpy.typing import NDArray
 
 from core.annotation.clean_up import CleanUp
-from core.annotation.raster import Mask
 from core.errors import UserError
 from core.files import read_json, write_json
-from core.inference.predict import predict_undecided
 from core.inference.thresholds import USUAL, calibrated_thresholds
 from core.networks.card import CARD_FILE, ModelCard
 from core.project.project import Project
-from core.project.split import read_split
-from pages.ui.cached import backend_of, rows_of
 from pages.ui.charts import label_text
+from pages.ui.held_back import held_back, judged
 from pages.ui.models import Model
 from pages.ui.words import count
 
-_MOST: Final = 12  # pictures that thresholds are fitted to; more would keep a person waiting
 _STEP: Final = 0.01
 
 
@@ -99,7 +92,7 @@ def _show_thresholds(project: Project, model: Model) -> None:
         return
     for i, name in enumerate(model.card.labels.names[1:]):
         st.slider(label_text(name), _STEP, 1.0, step=_STEP, key=_key(model, f"threshold-{i}"))
-    names = _held_back(project, model)
+    names = held_back(project, model.card)
     st.button(
         "Fit them to labelled pictures",
         icon=":material/tune:",
@@ -153,25 +146,10 @@ def _keep(model: Model, card: ModelCard) -> None:
     write_json(path, value | {"thresholds": dict(card.thresholds), "clean_up": card.clean_up.to_json()})
 
 
-def _held_back(project: Project, model: Model) -> list[str]:
-    """Validation pictures that are labelled, in labels that are the model's."""
-    if project.settings.labels.names != model.card.labels.names:
-        return []
-    held_back = set(read_split(project.folder).val)
-    return [row.name for row in rows_of(project) if row.state == "done" and row.name in held_back][:_MOST]
-
-
 def _fit(project: Project, model: Model, names: list[str]) -> None:
-    backend = backend_of(model.folder)
-
-    def pairs() -> Iterator[tuple[NDArray[np.uint8], Mask]]:
-        for name in names:
-            mask = project.read_mask(name)
-            if mask is not None:
-                yield predict_undecided(project.read_image(name), backend).probabilities, mask
-
     try:
-        found = calibrated_thresholds(pairs())
+        pairs = ((one.undecided.probabilities, one.truth) for one in judged(project, model.folder, names))
+        found = calibrated_thresholds(pairs)
     except UserError as error:
         st.session_state[f"fitted-{model.id}"] = str(error)
         return

@@ -11,9 +11,11 @@ from core.images import RGB
 from core.inference.measure import ObjectMeasure, measure
 from core.inference.measure_table import measures_csv
 from core.inference.predict import Prediction
-from core.project.project import ProjectSettings
+from core.project.project import Project, ProjectSettings
 from pages.ui.cached import Shelf
 from pages.ui.charts import hex_of, label_text
+from pages.ui.corrected import show_corrected
+from pages.ui.models import Model
 from pages.ui.words import count
 
 _MOST: Final = 2000  # rows on the screen; the file holds all
@@ -31,13 +33,17 @@ _CHOICES: Final = {
 
 
 def show_measurements(
-    image: RGB, prediction: Prediction, labels: LabelSet, settings: ProjectSettings, *, name: str, key: str
+    project: Project, model: Model, image: RGB, prediction: Prediction, *, name: str, key: str, finish: str
 ) -> None:
-    """Folded; nothing is measured until it is opened. key: names picture, model, thresholds and clean-up."""
+    """Folded; nothing is measured until it is opened.
+
+    key: names picture, model, thresholds and clean-up; `finish` the same without the picture.
+    """
     part = st.expander("Measure the objects", icon=":material/straighten:", key="measure-part", on_change="rerun")
     if part.open:
         with part:
-            _show(image, prediction, labels, settings, name=name, key=key)
+            _show(image, prediction, model.card.labels, project.settings, name=name, key=key)
+            show_corrected(project, model, prediction.mask, key=finish)
 
 
 @st.fragment

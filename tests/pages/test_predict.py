@@ -17,6 +17,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.annotation.clean_up import CleanUp
 from core.annotation.labels import LabelSet
+from core.files import write_json
 from core.formats.labelme import write_labelme
 from core.formats.mask_png import write_mask_png
 from core.images import ImageInfo, ImageSize
@@ -380,6 +381,32 @@ def test_objects_are_measured_and_filtered(model: Path, page: Page) -> None:
     app.number_input(key="measure-least").set_value(10**6).run()
     assert not app.exception
     assert not [frame for frame in app.dataframe if "Confidence" in frame.value and len(frame.value)]
+
+
+def test_areas_are_corrected_by_what_validation_pictures_say(project: Project, model: Path, page: Page) -> None:
+    write_json(project.folder / "split.json", {"seed": 1, "assignments": {"s3": "val"}, "groups": {}})
+    app = page()
+    upload(app, ("new.png", picture(7)))
+    opened(app, "measure-part")
+    app.button(key="correct-areas").click().run()
+    assert not app.exception
+    (table,) = [frame.value for frame in app.dataframe if "Factor" in frame.value]
+    assert table["Label"].tolist() == ["coin", "cup"]
+    predicted = predictions.undecided_of(Picture("s3.png", "truth", lambda: picture(3)), model, read_card(model)).mask
+    drawn = float((project.read_mask("s3") == 1).sum())
+    assert float(table["Factor"][0]) == pytest.approx(drawn / (predicted == 1).sum(), abs=0.01)
+    assert "An interval needs 5 pictures" in texts(app)
+
+
+def test_thresholds_are_fitted_to_validation_pictures(project: Project, model: Path, page: Page) -> None:
+    write_json(project.folder / "split.json", {"seed": 1, "assignments": {"s3": "val"}, "groups": {}})
+    app = page()
+    upload(app, ("new.png", picture(7)))
+    opened(app, FINISH)
+    app.toggle(key=f"{FINISH}-own").set_value(True).run()
+    app.button(key="fit-Coins-toy").click().run()
+    assert not app.exception
+    assert "Fitted to 1 validation picture" in texts(app)
 
 
 def test_where_the_model_is_unsure(model: Path, page: Page) -> None:
