@@ -12,7 +12,6 @@ import argparse
 import json
 import math
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -28,6 +27,7 @@ import torch
 from torch import nn
 
 from benchmarks._sets import LabelledSet, measure, read_pair, read_set, training_data
+from core.inference.bench import peak_memory
 from core.inference.torch_backend import network_backend
 from core.networks import build_network
 from core.networks.card import ModelCard, NetworkConfig
@@ -100,7 +100,7 @@ def _child(recipe: str, name: str, seconds: float) -> dict[str, Any]:
             break
     durations = np.diff(moments)
     result: dict[str, Any] = {"steps": len(moments), "tiles_per_second": _BATCH / float(np.median(durations))}
-    result["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    result["peak_mb"] = peak_memory() / 1e6
     if seconds:
         card = ModelCard(_config(recipe, chosen), chosen.labels)
         result["iou"] = measure(network_backend(network.eval(), card), chosen.val).mean_iou_foreground

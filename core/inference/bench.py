@@ -247,7 +247,7 @@ def _serve(folder: Path, name: str, work: Path, asked: IO[str], answers: IO[str]
     for line in asked:
         if line.strip() == "save":
             np.save(work / f"{name}.npy", np.concatenate([backend.logits(tile[None]) for tile in tiles]))
-            say(memory_mb=round(_peak_memory() / 1e6))
+            say(memory_mb=round(peak_memory() / 1e6))
             continue
         began = time.perf_counter()
         backend.logits(tiles[turn % len(tiles)][None])
@@ -255,7 +255,7 @@ def _serve(folder: Path, name: str, work: Path, asked: IO[str], answers: IO[str]
         turn += 1
 
 
-def _peak_memory() -> float:
+def peak_memory() -> float:
     """Bytes that this process had in memory at most; where the system does not tell, what it has now."""
     try:
         # not getrusage: on Linux that begins with the peak of the process which started this one

@@ -51,8 +51,8 @@ def show_corrected(project: Project, model: Model, mask: Mask, *, key: str) -> N
     few = f" An interval needs {LEAST_PICTURES} pictures." if len(counts) < LEAST_PICTURES else ""
     st.caption(
         f"From {count(len(counts), 'validation picture')}: what was drawn there over what was predicted. It assumes "
-        "that this picture is like those. Where the factor is near 1 the correction is no better than none; where it is "
-        f"far from 1 the predicted area is off by about so much, and the interval is rather too narrow.{few}"
+        "that this picture is like those. Where the factor is near 1 the correction is no better than none; where it "
+        f"is far from 1 the predicted area is off by about so much, and the interval is rather too narrow.{few}"
     )
 
 
