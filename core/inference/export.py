@@ -72,7 +72,7 @@ def write_prediction(
     Raises ConfigError for another format, WriteError.
     """
     paths = []
-    for suffix, data in _files(Predicted(image_name, image, prediction), labels, formats):
+    for suffix, data in prediction_files(Predicted(image_name, image, prediction), labels, formats):
         path = folder / f"{safe_name(name)}{suffix}"
         write_bytes(path, data)
         paths.append(path)
@@ -88,17 +88,17 @@ def prediction_zip(
         for item in predicted:
             name = unused_name(safe_name(Path(item.image_name).stem), used)
             used.add(name.casefold())
-            for suffix, data in _files(item, labels, formats):
+            for suffix, data in prediction_files(item, labels, formats):
                 packing = zipfile.ZIP_DEFLATED if suffix == ".json" else zipfile.ZIP_STORED
                 archive.writestr(name + suffix, data, packing)
             table += [(item.image_name, area) for area in class_areas(item.prediction.mask, labels)]
         archive.writestr("classes.json", write_class_table(labels))
-        archive.writestr("areas.csv", _areas_csv(table))
+        archive.writestr("areas.csv", areas_csv(table))
     return buffer.getvalue()
 
 
-def _files(item: Predicted, labels: LabelSet, formats: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-    """What is added to the picture's name, and the file's bytes."""
+def prediction_files(item: Predicted, labels: LabelSet, formats: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+    """What is added to the picture's name, and the file's bytes. Raises ConfigError for an unknown format."""
     for name in formats:
         match name:
             case "mask":
@@ -112,10 +112,11 @@ def _files(item: Predicted, labels: LabelSet, formats: Sequence[str]) -> Iterato
                 raise ConfigError(f"There is no format {name!r}.", hint=f"Choose of {', '.join(PREDICTION_FORMATS)}.")
 
 
-def _areas_csv(table: Iterable[tuple[str, ClassArea]]) -> bytes:
+def areas_csv(table: Iterable[tuple[str, ClassArea]]) -> bytes:
+    """A row for each picture and class: picture, label, pixels, share."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(("picture", "label", "pixels", "share"))
     for picture, area in table:
         writer.writerow((picture, area["name"], area["pixels"], f"{area['share']:.6f}"))
-    return text.getvalue().encode("utf-8-sig")  # the mark tells Excel that it is UTF-8
+    return text.getvalue().encode("utf-8-sig", "replace")  # the mark tells Excel that it is UTF-8
