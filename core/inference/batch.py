@@ -40,7 +40,7 @@ from core.inference.predict import predict
 from core.inference.rows import Cancelled
 from core.networks.card import ModelCard
 
-_LOCK: Final = ".lock"
+LOCK_FILE: Final = ".lock"
 
 
 class BatchProgress(NamedTuple):
@@ -92,7 +92,7 @@ def predict_batch(
     """
     digest = model_fingerprint(backend.card, model) + type(backend).__name__
     batch = Batch(source, backend.card, digest, out, config or BatchConfig(), progress)
-    with locked(out / _LOCK, wait=False):
+    with locked(out / LOCK_FILE, wait=False):
         try:
             for job in batch.jobs():
                 if cancelled is not None and cancelled():
