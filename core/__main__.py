@@ -9,7 +9,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 
-from core.commands import data, models, predicting, training
+from core.commands import batches, data, models, predicting, training
 from core.commands.progress import Result
 from core.errors import UserError
 from core.serving.command import add_serve
@@ -40,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(verb=run)
         return added
 
-    for room in (data, training, models, predicting):
+    for room in (data, training, models, predicting, batches):
         room.add_verbs(verb)
     add_serve(verb)
     return parser

@@ -100,27 +100,44 @@ def natural_key(text: str) -> tuple[tuple[int, int | str], ...]:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the lock file `path`: one thread of one process at a time, across all that open the same folder."""
-    with _THREADS.setdefault(path, threading.Lock()):  # on a network disk the file keeps out other processes only
+def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold the lock file `path`: one thread of one process at a time, across all that open the same folder.
+
+    Without `wait`, raises WriteError at once when another one holds it.
+    """
+    lock = _THREADS.setdefault(path, threading.Lock())  # on a network disk the file keeps out other processes only
+    if not lock.acquire(blocking=wait):
+        raise _held(path)
+    try:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             file = path.open("a")
         except OSError as error:
             raise write_error(path, error) from error
         with file:
-            _lock(file.fileno())
+            try:
+                _lock(file.fileno(), wait)
+            except OSError as error:
+                raise (write_error(path, error) if wait else _held(path)) from error
             try:
                 yield
             finally:
                 _unlock(file.fileno())
+    finally:
+        lock.release()
+
+
+def _held(path: Path) -> WriteError:
+    return WriteError(
+        f"Another program of Maskloop is writing to {path.parent}.", hint="Wait until it has ended, or stop it."
+    )
 
 
 if os.name == "nt":  # pragma: no cover
     import msvcrt
 
-    def _lock(handle: int) -> None:
-        msvcrt.locking(handle, msvcrt.LK_LOCK, 1)  # type: ignore[attr-defined]
+    def _lock(handle: int, wait: bool) -> None:
+        msvcrt.locking(handle, msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
 
     def _unlock(handle: int) -> None:
         msvcrt.locking(handle, msvcrt.LK_UNLCK, 1)  # type: ignore[attr-defined]
@@ -128,8 +145,8 @@ if os.name == "nt":  # pragma: no cover
 else:
     import fcntl
 
-    def _lock(handle: int) -> None:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    def _lock(handle: int, wait: bool) -> None:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
 
     def _unlock(handle: int) -> None:
         fcntl.flock(handle, fcntl.LOCK_UN)

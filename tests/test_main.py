@@ -263,3 +263,28 @@ def test_bench_and_export_by_the_command_line(toy: Path, tmp_path: Path, capsys:
     assert "cannot be compared" in _refused(capsys, "bench", toy, "--size", 5)
     assert "no backend 'abacus'" in _refused(capsys, "bench", toy, "--backends", "abacus")
     assert "not installed" in _refused(capsys, "export-model", toy, "--to", "tensorrt", "--out", tmp_path / "x")
+
+
+def test_a_batch_goes_on_where_it_stopped(toy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "many").mkdir()
+    for seed in range(3):
+        (tmp_path / "many" / f"{seed}.png").write_bytes(encode_png(_disc(seed)[0]))
+    (tmp_path / "many" / "bad.jpg").write_bytes(b"no picture")
+    call = ("predict-batch", toy, tmp_path / "many", "--out", tmp_path / "out", "--formats", "mask")
+    first = _run(capsys, *call)
+    assert (first["total"], first["done"], first["kept"], len(first["failed"])) == (4, 3, 0, 1)
+    assert Path(first["report"]).is_file()
+    (tmp_path / "many" / "3.png").write_bytes(encode_png(_disc(3)[0]))
+    assert (_run(capsys, *call)["kept"], _run(capsys, *call, "--anew")["kept"]) == (4, 0)  # also what cannot be read
+
+
+def test_a_series_of_pictures_as_a_video(toy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "frames").mkdir()
+    for number in range(3):
+        (tmp_path / "frames" / f"{number}.png").write_bytes(encode_png(_disc(0)[0]))
+    found = _run(capsys, "predict-video", toy, tmp_path / "frames", "--out", tmp_path / "out")
+    assert (found["frames"], found["failed"]) == (3, [])
+    assert found["reused"] == pytest.approx(2 / 3, abs=1e-3)
+    assert len(list((tmp_path / "out" / "masks").iterdir())) == 3
+    (tmp_path / "bad.mp4").write_bytes(b"no video")
+    assert "bad.mp4" in _refused(capsys, "predict-video", toy, tmp_path / "bad.mp4", "--out", tmp_path / "x")

@@ -12,7 +12,7 @@ import unicodedata
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import BinaryIO, Final
@@ -60,11 +60,15 @@ class SourceFile:
 
 @dataclass(frozen=True)
 class Source:
-    """The files of one import in natural order, and a sentence for each that was refused."""
+    """The files of one import in natural order, and a sentence for each that was refused.
+
+    root: the folder on this disk that names are relative to; None for an archive and for uploads.
+    """
 
     title: str
     files: tuple[SourceFile, ...]
     refused: tuple[str, ...] = ()
+    root: Path | None = None
 
     def pictures(self) -> list[SourceFile]:
         """The files that are named as pictures; a file without any suffix counts when it begins as one."""
@@ -89,7 +93,7 @@ def open_source(path: Path) -> Source:
             head = file.read(4)
         if head in _ZIP_MAGIC:
             return _source(path.name, *_open_zip(path, path.name, ""))
-        return _source(path.name, _one_file(path), [])
+        return replace(_source(path.name, _one_file(path), []), root=path.parent)
     except FileNotFoundError as error:
         raise ReadError(f"{path} is not there.", hint="Check the path.") from error
     except OSError as error:
@@ -166,7 +170,7 @@ def _folder_source(folder: Path) -> Source:
                 files.append(SourceFile(relative, status.st_size, partial(_read_path, path)))
         if len(files) > MAX_FILES:
             raise _too_many(folder.name, len(files))
-    return _source(folder.name, files, refused)
+    return replace(_source(folder.name, files, refused), root=folder)
 
 
 def _one_file(path: Path) -> list[SourceFile]:

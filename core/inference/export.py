@@ -133,4 +133,4 @@ def areas_csv(table: Iterable[tuple[str, ClassArea]]) -> bytes:
     writer.writerow(("picture", "label", "pixels", "share"))
     for picture, area in table:
         writer.writerow((picture, area["name"], area["pixels"], f"{area['share']:.6f}"))
-    return text.getvalue().encode("utf-8-sig")  # the mark tells Excel that it is UTF-8
+    return text.getvalue().encode("utf-8-sig", "replace")  # the mark tells Excel that it is UTF-8
