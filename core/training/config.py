@@ -81,6 +81,9 @@ class TrainingConfig:
     close: int = 0
     split: bool = False
     drop_below: int = 0
+    fill: int = 0
+    open: int = 0
+    right_angles: bool = False
     validate_every: int = 1  # Epochs
     validation_megapixels: float = 6.0  # at most so many pixels validate after an Epoch; the final measurement uses all
     previews: int = 4  # validation pictures shown while it runs
@@ -141,7 +144,7 @@ class TrainingConfig:
 
     @property
     def clean_up(self) -> CleanUp:
-        return CleanUp(self.smooth, self.close, self.split, self.drop_below)
+        return CleanUp(self.smooth, self.close, self.split, self.drop_below, self.fill, self.open, self.right_angles)
 
     @property
     def step_tiles(self) -> int:
@@ -233,6 +236,8 @@ _RANGES: Final[tuple[tuple[str, float, float], ...]] = (
     ("smooth", 0, 50),
     ("close", 0, 199),
     ("drop_below", 0, 10**9),
+    ("fill", 0, 10**9),
+    ("open", 0, 199),
     ("validate_every", 1, 1_000_000),
     ("validation_megapixels", 0.001, 1e6),
     ("previews", 0, 16),
