@@ -19,7 +19,7 @@ from core.annotation.shapes import PointsXY, Region
 LEAST_IOU: Final = 0.85  # of an object as it was and as it becomes
 _LEAST_PIXELS: Final = 16  # in fewer no direction can be told
 _LEAST_STRAIGHT: Final = 0.6  # 1: all of the outline runs along or across one direction, 0: as a circle's
-_STRAIGHT_TOLERANCE: Final = 0.05  # of the square root of the area, for that: a circle becomes an octagon, no square
+_STRAIGHT_TOLERANCE: Final = 0.06  # of the square root of the area, for that: a circle becomes an octagon, no square
 _CORNER_COST: Final = 0.01  # of the area: two more corners must explain twice as much of it
 _TOLERANCES: Final = (0.02, 0.04, 0.08, 0.14, 0.2)  # of the square root of the area
 _LEAST_TOLERANCE: Final = 1.0  # pixels: what is finer are the steps of pixels

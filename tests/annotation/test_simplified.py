@@ -33,7 +33,7 @@ def test_without_tolerance_the_outlines_are_exact(seed: int, sigma: float) -> No
     assert (again == np.where(mask == IGNORE_ID, 0, mask)).all()
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=30)
 @given(st.integers(0, 10_000), st.floats(0.7, 4), st.floats(0.3, 12))
 def test_outlines_are_valid_and_stray_no_further_than_told(seed: int, sigma: float, tolerance: float) -> None:
     mask = blobs(seed, sigma)
