@@ -105,7 +105,7 @@ def test_auto_takes_what_was_measured_here(town_model: Path, tmp_path: Path) -> 
     from core.inference.bench import Bench, Measured, fastest, machine
 
     folder = tmp_path / "copy"
-    shutil.copytree(town_model, folder)
+    shutil.copytree(town_model, folder, ignore=shutil.ignore_patterns(BENCH_FILE))
     assert fastest(folder) is None
     assert type(load_backend(folder, AUTO, unmeasured="onnx")).__name__ == "OnnxBackend"
     rows = (
