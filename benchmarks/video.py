@@ -25,7 +25,7 @@ from core.inference.backend import Backend
 from core.inference.metrics import ConfusionMatrix
 from core.inference.predict import Prediction, predict
 from core.inference.video import FrameMemory, ReuseConfig
-from core.networks.runtime import tune_allocator
+from core.networks.runtime import share_cores, tune_allocator
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PICTURE: Final = ROOT.parent / "shared/data/roads_massachusetts_full/images"
@@ -116,6 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--noise", type=float, nargs="*", default=[0.0, 1.0, 2.0], help="standard deviation, of 0..255")
     args = parser.parse_args(arguments)
     tune_allocator()
+    share_cores()
     path = args.picture or next(iter(sorted(PICTURE.glob("*"))), None)
     if path is None:
         raise ReadError(f"{PICTURE} is not there.", hint="Name a picture with --picture.")
