@@ -2,6 +2,8 @@
 
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import ReadError, WriteError
-from core.files import natural_key, read_json, safe_name, write_bytes, write_json
+from core.files import locked, natural_key, read_json, safe_name, write_bytes, write_json
 
 
 def test_a_full_disk_leaves_the_old_file_and_no_litter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,3 +58,15 @@ def test_a_safe_name_is_one_file_name(text: str) -> None:
 
 def test_slice_2_comes_before_slice_10() -> None:
     assert sorted(["s10", "s2", "s1"], key=natural_key) == ["s1", "s2", "s10"]
+
+
+def test_a_lock_that_is_held_is_said_at_once_to_who_does_not_wait(tmp_path: Path) -> None:
+    with locked(tmp_path / "lock"), pytest.raises(WriteError, match="is writing to"):  # noqa: SIM117
+        with locked(tmp_path / "lock", wait=False):
+            raise AssertionError
+    with locked(tmp_path / "lock", wait=False):
+        pass
+    code = "import sys, pathlib, core.files as f\nwith f.locked(pathlib.Path(sys.argv[1]), wait=False): pass"
+    with locked(tmp_path / "lock"):
+        ended = subprocess.run([sys.executable, "-c", code, str(tmp_path / "lock")], capture_output=True, text=True)
+    assert "is writing to" in ended.stderr

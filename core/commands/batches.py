@@ -24,8 +24,10 @@ def add_verbs(verb: AddVerb) -> None:
     filmed.add_argument("source", type=Path, metavar="SOURCE", help="a video, or a folder or zip of frames")
     filmed.add_argument("--out", type=Path, required=True, metavar="DIR")
     filmed.add_argument("--backend", default="torch", help="auto, or one that `bench` lists")
-    about = "windows whose pixels changed less than this (0 to 255, on average) keep their result; 2 if not given"
-    filmed.add_argument("--threshold", type=float, default=2.0, help=about)
+    about = (
+        f"windows whose pixels changed less than this (0 to 255, on average) keep their result; {_USUAL:g} if not given"
+    )
+    filmed.add_argument("--threshold", type=float, default=_USUAL, help=about)
     filmed.add_argument("--all-windows", action="store_true", help="compute each window of each frame")
 
 
@@ -73,7 +75,8 @@ def predict_video(args: argparse.Namespace) -> Result:
     from core.inference.video import ReuseConfig, frames, predict_frames
     from core.inference.video_files import SeriesProgress, write_frames
 
-    reuse = None if args.all_windows else ReuseConfig(threshold=args.threshold)
+    given = {} if args.threshold is None else {"threshold": args.threshold}
+    reuse = None if args.all_windows else ReuseConfig(**given)
     backend = load_model(args)
     series = frames(args.source, intensity=backend.card.intensity)
     with Progress("video") as progress:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 INSTALL: Final = "Install it: .venv/bin/pip install -r requirements-fleet.txt"
 _PATIENCE: Final = 60.0  # seconds without any worker, then it ends
+_CONNECT: Final = 10.0  # seconds that a scheduler has to answer
 _LOOK: Final = 1.0  # seconds between two looks at `cancelled` and at the workers
 _loading: Final = threading.Lock()
 
@@ -65,7 +66,7 @@ def predict_fleet(
     progress: Callable[[BatchProgress], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> BatchReport:
-    """As `predict_batch`, on many processes: the Dask `scheduler`'s ("tcp://host:8786"), or `workers` started here.
+    """As `predict_batch`, on many processes: of the Dask `scheduler`, as tcp://host:8786, or `workers` started here.
 
     model: the folder of a Checkpoint or ensemble, at the same path on each machine.  backend: as in `load_backend`.
     In memory here are two pictures for each thread of a worker.
@@ -152,7 +153,7 @@ def _connected(scheduler: str | None, workers: int) -> "Iterator[Client]":
                 yield client
             return
         try:
-            client = Client(scheduler, timeout=10)
+            client = Client(scheduler, timeout=_CONNECT)
         except (OSError, ValueError) as error:  # TimeoutError is one
             hint = "Is it running, and may this machine reach it? The address looks like tcp://host:8786."
             raise UserError(f"The scheduler {scheduler} does not answer.", hint=hint) from error

@@ -91,15 +91,24 @@ def test_workers_are_started_here_without_an_address(model: Path, pictures: Path
     pytest.importorskip("distributed", reason="Dask is not installed: requirements-fleet.txt")
     told: list[BatchProgress] = []
     report = predict_fleet(
-        [pictures], model, tmp_path / "out", config=MASKS, progress=told.append, cancelled=lambda: len(told) >= 2
+        [pictures],
+        model,
+        tmp_path / "out",
+        workers=1,
+        config=MASKS,
+        progress=told.append,
+        cancelled=lambda: len(told) >= 2,
     )
     assert report.stopped
     assert 2 <= report.done < 12  # what was in flight came home
     assert len(masks_in(tmp_path / "out")) == report.done
 
 
-def test_a_scheduler_that_is_not_there_is_said(model: Path, pictures: Path, tmp_path: Path) -> None:
+def test_a_scheduler_that_is_not_there_is_said(
+    model: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("distributed", reason="Dask is not installed: requirements-fleet.txt")
+    monkeypatch.setattr("core.inference.fleet._CONNECT", 0.5)
     for address in ("tcp://127.0.0.1:1", "nonsense://x"):
         with pytest.raises(UserError, match="does not answer"):
             predict_fleet([pictures], model, tmp_path / "out", scheduler=address)
