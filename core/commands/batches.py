@@ -24,10 +24,8 @@ def add_verbs(verb: AddVerb) -> None:
     filmed.add_argument("source", type=Path, metavar="SOURCE", help="a video, or a folder or zip of frames")
     filmed.add_argument("--out", type=Path, required=True, metavar="DIR")
     filmed.add_argument("--backend", default="torch", help="auto, or one that `bench` lists")
-    about = (
-        f"windows whose pixels changed less than this (0 to 255, on average) keep their result; {_USUAL:g} if not given"
-    )
-    filmed.add_argument("--threshold", type=float, default=_USUAL, help=about)
+    about = "windows whose pixels changed less than this (0 to 255, on average) keep their result; 4 is usual"
+    filmed.add_argument("--threshold", type=float, help=about)
     filmed.add_argument("--all-windows", action="store_true", help="compute each window of each frame")
 
 

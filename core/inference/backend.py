@@ -26,3 +26,19 @@ class Backend(Protocol):
     def logits(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """(B, C_in, H, W) normalised float32 -> (B, classes, H, W) float32, before softmax."""
         ...
+
+
+class CardBackend:
+    """What every Backend of one Checkpoint has in common: its card, and what that says."""
+
+    def __init__(self, card: ModelCard) -> None:
+        self._card = card
+
+    @property
+    def card(self) -> ModelCard:
+        return self._card
+
+    @property
+    def multiple_of(self) -> int:
+        """Height and width of a batch must be multiples of this."""
+        return self._card.network.multiple_of

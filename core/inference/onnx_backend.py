@@ -9,7 +9,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from core.errors import ConfigError, ReadError
-from core.inference.backend import TURN
+from core.inference.backend import TURN, CardBackend
 from core.inference.exported import int8_file, onnx_file
 from core.networks.card import ModelCard, read_card
 
@@ -20,7 +20,7 @@ _NAMES: Final = {CUDA: "CUDA", TENSORRT: "TensorRT"}
 _QUIET: Final = 3  # errors only
 
 
-class OnnxBackend:
+class OnnxBackend(CardBackend):
     """A session of ONNX Runtime; nothing of a picture stays in it, so threads may share it."""
 
     def __init__(self, path: Path, card: ModelCard, providers: Sequence[str] = (CPU,)) -> None:
@@ -34,16 +34,8 @@ class OnnxBackend:
                 f"{path.name} cannot be loaded by ONNX Runtime ({str(error).splitlines()[0][:160]}).",
                 hint="Export the model again.",
             ) from error
-        self._card = card
+        super().__init__(card)
         self._check(path)
-
-    @property
-    def card(self) -> ModelCard:
-        return self._card
-
-    @property
-    def multiple_of(self) -> int:
-        return self._card.network.multiple_of
 
     def logits(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """(B, C_in, H, W) normalised float32 -> (B, classes, H, W) float32, before softmax."""

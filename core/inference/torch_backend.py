@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from core.inference.backend import TURN
+from core.inference.backend import TURN, CardBackend
 from core.networks.blocks import fold_batch_norms
 from core.networks.card import ModelCard
 from core.networks.checkpoint import load_checkpoint
@@ -22,7 +22,7 @@ _TOLERANCE: Final = 0.02  # mean difference of probabilities at which bfloat16 i
 SURE: Final = 0.95
 
 
-class TorchBackend:
+class TorchBackend(CardBackend):
     """A network ready to predict on one device; nothing of a picture stays in it, so threads may share it."""
 
     def __init__(self, network: Network, card: ModelCard, *, device: torch.device, dtype: torch.dtype) -> None:
@@ -31,19 +31,11 @@ class TorchBackend:
         exits: how many batches ended at each early output, the whole network's last.
         """
         self.exits = Counter[int]()
-        self._card = card
+        super().__init__(card)
         self._device = device
         self._dtype = dtype
         self._network = network.to(device=device, dtype=dtype)
         self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
-
-    @property
-    def card(self) -> ModelCard:
-        return self._card
-
-    @property
-    def multiple_of(self) -> int:
-        return self._card.network.multiple_of
 
     @property
     def precision(self) -> str:
@@ -88,20 +80,13 @@ def load_eager(folder: Path) -> "EagerBackend":
     return EagerBackend(*load_checkpoint(folder))
 
 
-class EagerBackend:
+class EagerBackend(CardBackend):
     """The network as it was trained, on the processor: fp32, contiguous tensors, nothing folded, whole."""
 
     def __init__(self, network: Network, card: ModelCard) -> None:
         """network: in eval mode."""
-        self._network, self._card = network, card
-
-    @property
-    def card(self) -> ModelCard:
-        return self._card
-
-    @property
-    def multiple_of(self) -> int:
-        return self._card.network.multiple_of
+        super().__init__(card)
+        self._network = network
 
     def logits(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """(B, C_in, H, W) normalised float32 -> (B, classes, H, W) float32, before softmax."""
