@@ -84,7 +84,6 @@ def _run(module: str, folder: Path, target: Path) -> None:
         ) from error
     if done.returncode == 0:
         return
-    (target / ONNX_FILE if module.endswith("onnx_export") else target / INT8_FILE).unlink(missing_ok=True)
     last = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), f"code {done.returncode}")
     if done.returncode == 2:
         raise UserError(last)

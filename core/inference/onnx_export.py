@@ -119,11 +119,16 @@ def check_parity(path: Path, network: Network, folder: Path) -> Parity:
 
 
 def main(folder: Path, target: Path) -> None:
+    """Write both files; the ONNX file gets its name once it was found to agree. Raises UserError where it does not."""
     network, config = folded_network(folder)
-    write_bytes(target / ONNX_FILE, onnx_model(network, config).SerializeToString())
-    parity = check_parity(target / ONNX_FILE, network, folder)
+    unchecked = target / f"unchecked-{ONNX_FILE}"
+    write_bytes(unchecked, onnx_model(network, config).SerializeToString())
+    parity = check_parity(unchecked, network, folder)
     write_json(target / PARITY_FILE, parity.to_json())
-    if parity.mask_iou < LEAST_IOU:
+    if parity.mask_iou >= LEAST_IOU:
+        unchecked.replace(target / ONNX_FILE)
+    else:
+        unchecked.unlink()
         raise UserError(
             f"The ONNX file does not predict what the network does (IoU {parity.mask_iou:.4f}).",
             hint="Predict with the backend torch instead.",
