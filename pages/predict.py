@@ -8,7 +8,6 @@ from typing import Any, Final
 import streamlit as st
 
 from core.images import ImageSize
-from core.inference.export import class_areas
 from core.networks.card import WEIGHTS_FILE
 from core.project.project import Project
 from core.training.run import Run, labels_changed, list_runs, read_run
@@ -16,7 +15,7 @@ from pages.ui import frame, session
 from pages.ui.cached import stamp_of
 from pages.ui.charts import label_text
 from pages.ui.correction import retrain
-from pages.ui.doubt import doubt_of, show_doubt
+from pages.ui.doubt import show_doubt
 from pages.ui.downloads import show_downloads
 from pages.ui.finish import finish_card, show_finish
 from pages.ui.fix import choose_fix, show_fix
@@ -24,7 +23,7 @@ from pages.ui.links import link
 from pages.ui.measurements import show_measurements
 from pages.ui.models import Model, choose_model
 from pages.ui.pictures import Picture, choose_page, choose_pictures, choose_source
-from pages.ui.predictions import finish_of, key_of, predict_all, prediction_of
+from pages.ui.predictions import areas_of, doubt_of, finish_of, key_of, predict_all, prediction_of
 from pages.ui.run_view import show_progress
 from pages.ui.truth import choose_truth, show_metrics
 from pages.ui.views import show_legend, show_views
@@ -76,8 +75,7 @@ def _choose_picture(pictures: Sequence[Picture], model: Model) -> Picture:
 
 
 def _row(picture: Picture, model: Model, doubt: float) -> dict[str, Any]:
-    mask = prediction_of(picture, model.folder, model.card).mask
-    areas = class_areas(mask, model.card.labels)[1:]
+    areas = areas_of(picture, model.folder, model.card)[1:]
     shares = {label_text(area["name"]): 100 * area["share"] for area in areas}
     return {"Picture": picture.name, _DOUBT: 100 * doubt, **shares}
 

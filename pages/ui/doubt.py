@@ -10,32 +10,20 @@ from numpy.typing import NDArray
 
 from core.images import RGB, encode_jpeg
 from core.inference.predict import Undecided, predict_undecided
-from core.inference.uncertainty import disagreement, entropy, picture_doubt
+from core.inference.uncertainty import disagreement, entropy
 from core.networks.card import ModelCard
 from pages.ui.cached import Shelf, backend_of
 from pages.ui.charts import label_text
 from pages.ui.pictures import Picture
-from pages.ui.predictions import key_of, prediction_of, undecided_of
+from pages.ui.predictions import doubt_of, key_of, prediction_of, undecided_of
 
 _ENTROPY, _MIRROR = "Undecided", "Changes in the mirror"
 _SIDE: Final = 900  # pixels of the screen
 _maps: Final = Shelf[NDArray[np.uint8]](limit=100_000_000)
-_doubts: Final = Shelf[float](limit=10_000)
 _MEANINGS: Final = {
     _ENTROPY: "Bright: several classes are equally probable (entropy). Usual along borders; areas deserve a look.",
     _MIRROR: "Bright: the mirrored picture gets another answer there. The picture is predicted once more for it.",
 }
-
-
-def doubt_of(picture: Picture, model: Path, card: ModelCard) -> float:
-    """0 to 1: how wrong the model itself expects this mask to be, see `picture_doubt`."""
-    key = key_of(picture, model)
-    found = _doubts.get(key)
-    if found is None:
-        undecided = undecided_of(picture, model, card)
-        found = picture_doubt(undecided.probabilities, undecided.mask)
-        _doubts.put(key, found, 1)
-    return found
 
 
 def show_doubt(picture: Picture, image: RGB, model: Path, card: ModelCard) -> None:

@@ -141,9 +141,11 @@ def _reset(model: Model) -> None:
 def _keep(model: Model, card: ModelCard) -> None:
     """Write both into the model's card; the rest of the file stays as it is."""
     path = model.folder / CARD_FILE
-    value = read_json(path)
-    assert isinstance(value, dict)
-    write_json(path, value | {"thresholds": dict(card.thresholds), "clean_up": card.clean_up.to_json()})
+    try:
+        value = read_json(path)
+        write_json(path, {**value, "thresholds": dict(card.thresholds), "clean_up": card.clean_up.to_json()})
+    except UserError as error:  # a callback has no place of its own on the page
+        st.toast(str(error), icon=":material/error:")
 
 
 def _fit(project: Project, model: Model, names: list[str]) -> None:

@@ -19,8 +19,10 @@ import numpy as np
 import streamlit as st
 
 from core.errors import UserError
+from core.inference.export import ClassArea, class_areas
 from core.inference.predict import Prediction, Undecided, decided, predict_undecided
 from core.inference.rows import Cancelled
+from core.inference.uncertainty import picture_doubt
 from core.networks.card import CARD_FILE, WEIGHTS_FILE, ModelCard
 from pages.ui.cached import Shelf, backend_of, stamp_of, took
 from pages.ui.frame import show_error
@@ -63,6 +65,8 @@ _packed: Final = Shelf[_Packed](limit=400_000_000)
 _open: Final = Shelf[Undecided](limit=300_000_000)
 _decided: Final = Shelf[Prediction](limit=200_000_000)
 _failed: Final = Shelf[Exception](limit=1000)
+_doubts: Final = Shelf[float](limit=100_000)  # of all that was predicted, also where the rest is no longer kept
+_areas: Final = Shelf[list[ClassArea]](limit=100_000)
 _jobs: Final[dict[str, _Job]] = {}
 _waiting: Final = queue.SimpleQueue[str]()
 _changed: Final = threading.Condition()  # guards _jobs and tells of each that ends
@@ -116,6 +120,25 @@ def undecided_of(picture: Picture, model: Path, card: ModelCard) -> Undecided:
     return found
 
 
+def doubt_of(picture: Picture, model: Path, card: ModelCard) -> float:
+    """0 to 1: how wrong the model itself expects its mask to be, see `picture_doubt`."""
+    key = key_of(picture, model)
+    found = _doubts.get(key)
+    if found is None:
+        found = _remember(key, undecided_of(picture, model, card))
+    return found
+
+
+def areas_of(picture: Picture, model: Path, card: ModelCard) -> list[ClassArea]:
+    """The area of each class in the Prediction, background first; remembered longer than the Prediction."""
+    key = f"{key_of(picture, model)}:{finish_of(card)}"
+    found = _areas.get(key)
+    if found is None:
+        found = class_areas(prediction_of(picture, model, card).mask, card.labels)
+        _areas.put(key, found, 1)
+    return found
+
+
 def finish_of(card: ModelCard) -> str:
     """What names the thresholds and the clean-up of a card."""
     return json.dumps([dict(card.thresholds), card.clean_up.to_json()], sort_keys=True)
@@ -162,7 +185,7 @@ def _request(pictures: Sequence[Picture], model: Path, card: ModelCard) -> None:
 
 
 def _is_known(key: str) -> bool:
-    return _packed.get(key) is not None or _failed.get(key) is not None
+    return _doubts.get(key) is not None or _failed.get(key) is not None
 
 
 # ---------------------------------------------------------------------------------------------------------- thread
@@ -191,9 +214,18 @@ def _make(job: _Job) -> Undecided:
     backend = backend_of(job.model)
     image = job.picture.decoded(job.card.intensity)
     found = predict_undecided(image, backend, progress=job.show, cancelled=job.is_forgotten)
-    packed = _pack(found)
-    _packed.put(key_of(job.picture, job.model), packed, sum(len(part) for part in packed[1:]))
+    key, packed = key_of(job.picture, job.model), _pack(found)
+    _packed.put(key, packed, sum(len(part) for part in packed[1:]))
+    mask = decided(found, job.card).mask
+    _areas.put(f"{key}:{finish_of(job.card)}", class_areas(mask, job.card.labels), 1)
+    _remember(key, found)  # last: then it counts as done
     return found
+
+
+def _remember(key: str, found: Undecided) -> float:
+    doubt = picture_doubt(found.probabilities, found.mask)
+    _doubts.put(key, doubt, 1)
+    return doubt
 
 
 def key_of(picture: Picture, model: Path) -> str:

@@ -419,6 +419,18 @@ def test_where_the_model_is_unsure(model: Path, page: Page) -> None:
         assert not app.exception
 
 
+def test_many_large_pictures_end_even_where_not_all_can_be_kept(
+    model: Path, page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else those that were forgotten would be predicted again, which forgets others, and so on for ever."""
+    for name in ("_packed", "_open", "_decided"):
+        monkeypatch.setattr(predictions, name, cached.Shelf(limit=1))  # keeps the last one only
+    app = page()
+    upload(app, *((f"{i}.png", picture(i)) for i in range(4)))
+    assert len(app.dataframe[0].value) == 4
+    assert sum(legend(app).values()) == SIZE.pixels
+
+
 def test_of_several_pictures_the_most_doubtful_comes_first(model: Path, page: Page) -> None:
     app = page()
     upload(app, *((f"{i}.png", picture(i)) for i in range(5)))
