@@ -20,6 +20,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks._memory import memory_mb
 from core.annotation.labels import LabelSet
 from core.images import ImageSize
 from core.inference.backend import Backend
@@ -81,7 +82,7 @@ def measure(config: NetworkConfig, size: ImageSize, rounds: int) -> Measured:
     image = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
     plan = plan_windows(size, window=card.window, overlap=0.2, multiple_of=config.multiple_of)
     side = (plan.rows.side, plan.columns.side)
-    loaded = _memory_mb("VmRSS")
+    loaded = memory_mb("VmRSS")
     predict(image[: side[0], : side[1]], backend)  # the first call sets the network up for this size
     peak, totals, networks = 0.0, [], []
     for _ in range(rounds):
@@ -90,16 +91,10 @@ def measure(config: NetworkConfig, size: ImageSize, rounds: int) -> Measured:
         predict(image, alternating)
         totals.append(time.perf_counter() - started - alternating.seconds)
         networks.append(alternating.seconds)
-        peak = peak or _memory_mb("VmHWM")
+        peak = peak or memory_mb("VmHWM")
     ratio = statistics.median(total / network for total, network in zip(totals, networks, strict=True))
     total, network = statistics.median(totals), statistics.median(networks)
     return Measured(plan.total, side, backend.precision, loaded, peak, total, network, ratio)
-
-
-def _memory_mb(key: str) -> float:
-    """VmRSS (now) or VmHWM (peak) of this process; Linux only."""
-    status = Path("/proc/self/status").read_text()
-    return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith(key))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

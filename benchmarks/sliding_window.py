@@ -12,12 +12,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import torch
 
+from benchmarks._memory import memory_mb
 from core.images import ImageSize
 from core.inference.predict import predict
 from core.inference.rows import PredictConfig, plan_of
@@ -62,7 +62,7 @@ def _measured(way: str, side: int) -> dict[str, Any]:
     plan = plan_of(ImageSize(side, side), backend, PredictConfig(overlap=_OVERLAP))
     window = plan.rows.side
     predict(image[:window, :window], backend)
-    before = _memory_mb("VmRSS")
+    before = memory_mb("VmRSS")
     began = time.perf_counter()
     if way == "maskloop":
         predict(image, backend, config=PredictConfig(overlap=_OVERLAP))
@@ -70,7 +70,7 @@ def _measured(way: str, side: int) -> dict[str, Any]:
     else:
         windows = _by_monai(image, backend, window)
     seconds = time.perf_counter() - began
-    peak = _memory_mb("VmHWM") - before
+    peak = memory_mb("VmHWM") - before
     return {"seconds": seconds, "windows": windows, "mb": peak, "precision": backend.precision}
 
 
@@ -93,12 +93,6 @@ def _by_monai(image: np.ndarray[Any, Any], backend: TorchBackend, window: int) -
     assert isinstance(found, torch.Tensor)
     found.argmax(dim=1).to(torch.uint8).numpy()
     return seen
-
-
-def _memory_mb(key: str) -> float:
-    """VmRSS (now) or VmHWM (peak) of this process; Linux only."""
-    status = Path("/proc/self/status").read_text()
-    return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith(key))
 
 
 if __name__ == "__main__":
