@@ -58,7 +58,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _train(network: NetworkConfig, chosen: LabelledSet, minutes: float, folder: Path) -> float:
     """Save the trained network with pictures to try it on; the IoU of its label on the validation pictures."""
-    config = TrainingConfig(network=network, augment="cell", minutes=minutes, epochs=_EPOCHS, learning_rate=3e-3)
+    config = TrainingConfig(
+        network=network,
+        pretrained=network.name == "efficient_unet",
+        augment="cell",
+        minutes=minutes,
+        epochs=_EPOCHS,
+        learning_rate=3e-3,
+    )
     with tempfile.TemporaryDirectory() as spill:
         results = train(config, training_data(chosen, Path(spill)))
         last = [result for result in results if isinstance(result, EpochResult)][-1]
