@@ -226,12 +226,28 @@ def test_a_raster_on_a_map_gives_a_mask_at_the_same_place(
     with rasterio.open(tmp_path / "out" / "field.tif") as mask:
         assert (mask.crs, mask.transform, mask.shape) == (profile["crs"], profile["transform"], (90, 120))
     assert "EPSG:32633" in one["crs"]
-    assert "cannot be written as overlay" in _refused(
-        capsys, "predict", toy, tmp_path / "field.tif", "--out", tmp_path / "out", "--formats", "overlay"
-    )
+    (both,) = _run(
+        capsys, "predict", toy, tmp_path / "field.tif", "--out", tmp_path / "seen", "--formats", "mask,overlay,labelme"
+    )["predictions"]
+    assert [Path(file).name for file in both["files"]] == ["field.tif", "field_overlay.jpg", "field.json"]
     assert "are no numbers" in _refused(
         capsys, "predict", toy, tmp_path / "field.tif", "--out", tmp_path / "out", "--bands", "a"
     )
+
+
+def test_the_smaller_copies_in_a_raster_are_no_pages(
+    toy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import rasterio
+    from rasterio.transform import Affine
+
+    profile = {"driver": "GTiff", "height": 600, "width": 600, "count": 3, "dtype": "uint8", "crs": "EPSG:32633"}
+    place = Affine(0.5, 0, 500_000, 0, -0.5, 5_000_000)
+    with rasterio.open(tmp_path / "cog.tif", "w", **profile, transform=place, tiled=True) as file:
+        file.write(np.random.default_rng(0).integers(1, 256, (3, 600, 600), dtype=np.uint8))
+        file.build_overviews([2, 4])
+    (one,) = _run(capsys, "predict", toy, tmp_path / "cog.tif", "--out", tmp_path / "out")["predictions"]
+    assert [Path(file).name for file in one["files"]] == ["cog.tif"]
 
 
 def test_a_picture_in_every_format(toy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

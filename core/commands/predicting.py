@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from core.inference.rows import PredictConfig
 
 _RASTERS: Final = (".tif", ".tiff", ".jp2")
+_RASTER: Final = -1  # instead of a page
 _RASTER_FORMATS: Final = ("mask", "geojson", "gpkg", "csv")
 
 
@@ -56,13 +57,13 @@ def predict(args: argparse.Namespace) -> Result:
     written, failed = [], []
     names: set[str] = set()
     with Progress("predict") as progress:
-        pages = list(_pages(images, args.page))
+        pages = list(_pages(images, args, backend))
         for number, (path, page) in enumerate(pages):
-            name = unused_name(path.stem if page is None else f"{path.stem}_p{page + 1:04d}", names)
+            name = unused_name(path.stem if page in (None, _RASTER) else f"{path.stem}_p{page + 1:04d}", names)
             names.add(name.casefold())
             started = time.monotonic()
             try:
-                if page is None and (args.bands or "gpkg" in formats or _is_raster(path, backend)):
+                if page is _RASTER:
                     done = _raster(path, name, backend, config, formats, args)
                 else:
                     done = _picture(path, page or 0, name, backend, config, formats, args.out)
@@ -101,10 +102,10 @@ def _raster(
     from core.inference.polygon_files import write_polygons_geojson, write_polygons_geopackage
     from core.inference.rasters import predict_raster
 
-    left = [known for known in formats if known not in _RASTER_FORMATS]
-    if left:
+    further = [known for known in formats if known not in _RASTER_FORMATS]
+    if further and probe_image(path).size.pixels > MAX_PIXELS:
         hint = f"For this one choose of {', '.join(_RASTER_FORMATS)}."
-        raise ConfigError(f"{path.name} is a raster, which cannot be written as {left[0]}.", hint=hint)
+        raise ReadError(f"{path.name} is too large to be written as {further[0]}.", hint=hint)
     bands = _numbers(args.bands) if args.bands else None
     target, labels = args.out / f"{safe_name(name)}.tif", backend.card.labels
     with Progress(path.name) as progress:
@@ -124,6 +125,8 @@ def _raster(
             notes += made.notes
     if "csv" in formats:
         files.append(_objects_csv(target, labels, args.tolerance))
+    if further:
+        files += _seen_as_picture(path, target, name, backend, further, args.out)
     for note in dict.fromkeys(notes):
         print(f"{path.name}: {note}", file=sys.stderr)
     everything = max(sum(found.pixels), 1)
@@ -137,6 +140,27 @@ def _raster(
         "crs": found.crs,
         "without_data": found.without_data,
     }
+
+
+def _seen_as_picture(
+    path: Path, mask: Path, name: str, backend: "Backend", formats: Sequence[str], out: Path
+) -> list[Path]:
+    """What is made of the whole picture and its mask; pixels without data are background in it."""
+    import numpy as np
+    import rasterio
+
+    from core.inference.export import write_prediction
+    from core.inference.predict import Prediction
+    from core.inference.raster_mask import NO_DATA
+
+    with rasterio.open(mask) as file:
+        found = np.asarray(file.read(1), np.uint8)
+    prediction = Prediction(np.where(found == NO_DATA, np.uint8(0), found), np.full_like(found, 255))
+    relative = Path(os.path.relpath(path, out)).as_posix()
+    image = read_image(path, intensity=backend.card.intensity)
+    return write_prediction(
+        prediction, image, name=name, image_name=relative, labels=backend.card.labels, folder=out, formats=formats
+    )
 
 
 def _objects_csv(mask: Path, labels: Any, tolerance: float) -> Path:
@@ -176,9 +200,16 @@ def _numbers(text: str) -> list[int]:
         raise ConfigError(f"--bands {text} are no numbers.", hint="Write them as 4,3,2.") from error
 
 
-def _pages(paths: Sequence[Path], page: int | None) -> Iterator[tuple[Path, int | None]]:
-    """Each picture, and each page of a stack; None for a picture of one page."""
+def _pages(paths: Sequence[Path], args: argparse.Namespace, backend: "Backend") -> Iterator[tuple[Path, int | None]]:
+    """Each picture, and each page of a stack; None for a picture of one page, _RASTER for what is read in windows.
+
+    A raster is asked first: the smaller copies in a GeoTIFF (overviews) look like pages.
+    """
+    page = args.page
     for path in paths:
+        if args.bands or "gpkg" in args.formats.split(",") or (page is None and _is_raster(path, backend)):
+            yield path, _RASTER
+            continue
         try:
             count = probe_image(path).pages
         except ReadError:

@@ -16,7 +16,7 @@ from pages.ui.held_back import held_back, judged
 from pages.ui.models import Model
 from pages.ui.words import count
 
-_STEP: Final = 0.01
+_LEAST: Final = 0.001  # also the step: fitted thresholds of faint labels are small, and 0 is none
 
 
 def finish_card(model: Model) -> ModelCard:
@@ -91,7 +91,7 @@ def _show_thresholds(project: Project, model: Model) -> None:
     if not own:
         return
     for i, name in enumerate(model.card.labels.names[1:]):
-        st.slider(label_text(name), _STEP, 1.0, step=_STEP, key=_key(model, f"threshold-{i}"))
+        st.slider(label_text(name), _LEAST, 1.0, step=_LEAST, format="%.3f", key=_key(model, f"threshold-{i}"))
     names = held_back(project, model.card)
     st.button(
         "Fit them to labelled pictures",
@@ -115,9 +115,10 @@ def _show_thresholds(project: Project, model: Model) -> None:
 def _defaults(card: ModelCard) -> dict[str, Any]:
     """Name of a control -> its value by the card."""
     found: dict[str, Any] = {f"clean-{name}": value for name, value in card.clean_up.to_json().items()}
+    found["clean-smooth"] = float(card.clean_up.smooth)  # a card may say 2, which a slider of floats refuses
     found["own"] = bool(card.thresholds)
     for i, name in enumerate(card.labels.names[1:]):
-        found[f"threshold-{i}"] = card.thresholds.get(name, USUAL)
+        found[f"threshold-{i}"] = max(_LEAST, card.thresholds.get(name, USUAL))
     return found
 
 
@@ -156,6 +157,6 @@ def _fit(project: Project, model: Model, names: list[str]) -> None:
         st.session_state[f"fitted-{model.id}"] = str(error)
         return
     for class_id, threshold in found.items():
-        st.session_state[_key(model, f"threshold-{class_id - 1}")] = round(threshold, 2)
+        st.session_state[_key(model, f"threshold-{class_id - 1}")] = max(_LEAST, round(threshold, 3))
     few = " Few pictures fit a threshold to their accidents." if len(names) < 5 else ""
     st.session_state[f"fitted-{model.id}"] = f"Fitted to {count(len(names), 'validation picture')}.{few}"
