@@ -21,12 +21,12 @@ from typing import IO, Any, Final, Self
 import numpy as np
 import psutil
 
-from core.errors import UserError
+from core.errors import ConfigError, UserError
 from core.files import read_json, write_json
 from core.inference.exported import BENCH_FILE, exported_folder
 from core.inference.parity import LEAST_IOU, LEAST_IOU_INT8, compare_logits
 from core.inference.trial_tiles import normalised, trial_tiles
-from core.networks.card import read_card
+from core.networks.card import is_ensemble, read_card
 
 BASE: Final = "torch-eager"
 TRIED: Final = (
@@ -104,8 +104,11 @@ def bench(
 
     pictures: to try it on, instead of the Project's own.  side: of the tiles in pixels, rounded up to what the network
     needs.  progress: the part done, and what is going on.
-    Raises ReadError, WriteError. A backend that cannot be loaded is told in its `problem`.
+    Raises ReadError, WriteError, ConfigError for an ensemble, UserError where not even torch-eager runs. A backend that
+    cannot be loaded is told in its `problem`.
     """
+    if is_ensemble(folder):
+        raise ConfigError("An ensemble is several models.", hint="Compare one of them; all take the same way.")
     card = read_card(folder)
     side = -(-side // card.network.multiple_of) * card.network.multiple_of
     tiles, real = trial_tiles(folder, card, side, _TILES, pictures)
@@ -128,11 +131,21 @@ def bench(
         times: dict[str, list[float]] = {name: [] for name in children}
         for number in range(rounds):
             tell(0.7 + 0.3 * number / rounds, f"Round {number + 1} of {rounds}")
-            for name, child in children.items():
-                times[name].append(child.ask("time")["ms"])
+            for name, child in list(children.items()):
+                said = child.ask("time")
+                if "problem" in said:  # killed, as where memory runs out
+                    found[name] = Measured(name, problem=said["problem"])
+                    del children[name]
+                else:
+                    times[name].append(said["ms"])
+        if BASE not in children:
+            raise UserError(f"The network itself cannot be computed here: {found[BASE].problem}")
         answers = {name: work / f"{name}.npy" for name in children}
         for name, child in children.items():
-            memory = child.ask("save")["memory_mb"]
+            said = child.ask("save")
+            if "problem" in said:
+                found[name] = Measured(name, problem=said["problem"])
+                continue
             parity = compare_logits(_pairs(answers[BASE], answers[name]), real_pictures=real)
             ms = statistics.median(times[name])
             found[name] = replace(
@@ -141,7 +154,7 @@ def bench(
                 ratio=round(statistics.median(times[BASE]) / ms, 2),
                 max_difference=round(parity.max_difference, 6),
                 mask_iou=round(parity.mask_iou, 6),
-                memory_mb=memory,
+                memory_mb=said["memory_mb"],
             )
     tell(1.0, "Done")
     result = Bench(machine(), side, real, tuple(found[name] for name in names))
@@ -211,7 +224,9 @@ class _Child:
             line = self._process.stdout.readline()
         except BrokenPipeError:
             line = ""
-        answer: dict[str, Any] = json.loads(line) if line else {"problem": f"{self._name} ended while loading."}
+        answer: dict[str, Any] = (
+            json.loads(line) if line else {"problem": f"{self._name} ended without a word; was there enough memory?"}
+        )
         return answer
 
 

@@ -5,6 +5,7 @@ Clean-up is not part of them. The ONNX file carries the keys that the QGIS plugi
 """
 
 import json
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
@@ -26,14 +27,41 @@ _LEAST: Final = np.float32(1e-37)  # its logarithm is finite
 def write_onnx(folder: Path, target: Path) -> Parity:
     """The Checkpoint in `folder` as the file `target`, for any batch and any multiple of the network's step.
 
-    Raises ReadError, ConfigError for an ensemble, UserError when it cannot be exported or computes something else.
+    Raises ReadError, ConfigError for an ensemble, UserError when it cannot be exported or computes something else;
+    a file that is there stays then.
     """
-    write_bytes(target, onnx_bytes(folder))
-    return checked_parity(target, folder)
+    data, parity = checked_onnx(folder)
+    write_bytes(target, data)
+    return parity
+
+
+def write_openvino(folder: Path, target: Path) -> Parity:
+    """OpenVINO's own form, `target`/model.xml and model.bin, with the card beside. Raises as `write_onnx`."""
+    import openvino
+
+    data, parity = checked_onnx(folder)
+    write_json(target / CARD_FILE, read_card(folder).to_json())
+    try:
+        openvino.save_model(openvino.Core().read_model(data, b""), str(target / "model.xml"), compress_to_fp16=False)
+    except RuntimeError as error:
+        raise WriteError(f"{target} could not be written ({str(error).splitlines()[-1][:120]}).") from error
+    return parity
+
+
+def checked_onnx(folder: Path, *, side: int | None = None) -> tuple[bytes, Parity]:
+    """An ONNX file, and how far it is from torch's fp32 network. Raises as `write_onnx`.
+
+    side: a fixed height and width, which Deepness needs.
+    """
+    data = onnx_bytes(folder, side=side)
+    with tempfile.TemporaryDirectory() as work:
+        path = Path(work) / "model.onnx"
+        path.write_bytes(data)
+        return data, _parity(path, folder)
 
 
 def onnx_bytes(folder: Path, *, side: int | None = None) -> bytes:
-    """The same in memory. side: a fixed height and width, which Deepness needs. Raises as `write_onnx`."""
+    """The same, unchecked. Raises ReadError, ConfigError for an ensemble, UserError when it cannot be exported."""
     if is_ensemble(folder):
         raise ConfigError(
             "An ensemble is several models; it cannot be one file.", hint="Export one of its models, or predict here."
@@ -42,22 +70,6 @@ def onnx_bytes(folder: Path, *, side: int | None = None) -> bytes:
     network, config = folded_network(folder)
     model = onnx_model(network, config, side=side, probabilities=True, metadata=metadata(card, side or card.window))
     return bytes(model.SerializeToString())
-
-
-def write_openvino(folder: Path, target: Path) -> Parity:
-    """OpenVINO's own form, `target`/model.xml and model.bin, with the card beside. Raises as `write_onnx`."""
-    import openvino
-
-    onnx = target / "model.onnx"
-    write_bytes(onnx, onnx_bytes(folder))
-    try:
-        openvino.save_model(openvino.Core().read_model(str(onnx)), str(target / "model.xml"), compress_to_fp16=False)
-    except RuntimeError as error:
-        raise WriteError(f"{target} could not be written ({str(error).splitlines()[-1][:120]}).") from error
-    parity = checked_parity(onnx, folder)
-    onnx.unlink()
-    write_json(target / CARD_FILE, read_card(folder).to_json())
-    return parity
 
 
 def write_tensorrt(folder: Path, target: Path) -> None:
@@ -119,8 +131,8 @@ def metadata(card: ModelCard, side: int) -> dict[str, str]:
     return {key: json.dumps(value, ensure_ascii=False) for key, value in read.items()}
 
 
-def checked_parity(path: Path, folder: Path) -> Parity:
-    """How far the file is from torch's fp32 network. Raises UserError, and removes it, where that is too far."""
+def _parity(path: Path, folder: Path) -> Parity:
+    """How far the file is from torch's fp32 network. Raises UserError where that is too far."""
     import torch
 
     from core.inference.onnx_backend import OnnxBackend
@@ -136,6 +148,5 @@ def checked_parity(path: Path, folder: Path) -> Parity:
         pairs.append((reference, np.log(np.maximum(backend.logits(batch), _LEAST))))
     parity = compare_logits(pairs, real_pictures=real)
     if parity.mask_iou < LEAST_IOU:
-        path.unlink()
         raise UserError(f"The file does not predict what the model does (IoU {parity.mask_iou:.4f}).")
     return parity

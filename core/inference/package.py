@@ -1,4 +1,4 @@
-"""A model to take along: one zip that runs anywhere with onnxruntime, and opens in QGIS (plugin Deepness).
+"""A model to take along: one zip that runs anywhere with onnxruntime, with what the QGIS plugin Deepness reads.
 
 model.onnx      probabilities of a window, any batch
 model.json      the card; classes.csv: what the numbers in a mask mean
@@ -22,7 +22,7 @@ from core.files import write_bytes
 from core.formats.mask_png import write_mask_png
 from core.images import encode_png
 from core.inference.bench import read_bench
-from core.inference.model_files import checked_parity, onnx_bytes, window_of
+from core.inference.model_files import checked_onnx, window_of
 from core.inference.onnx_backend import OnnxBackend
 from core.inference.parity import Parity
 from core.inference.trial_tiles import normalised, trial_tiles
@@ -38,8 +38,8 @@ def write_package(folder: Path, target: Path) -> Parity:
     side = window_of(card)
     with tempfile.TemporaryDirectory() as work:
         onnx = Path(work) / "model.onnx"
-        onnx.write_bytes(onnx_bytes(folder, side=side))
-        parity = checked_parity(onnx, folder)
+        data, parity = checked_onnx(folder, side=side)
+        onnx.write_bytes(data)
         backend, buffer = OnnxBackend(onnx, card), io.BytesIO()
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.write(onnx, "model.onnx")
@@ -82,7 +82,8 @@ Classes: {names}.
     python predict.py examples/1.png --out masks      # gives the classes of examples/1_mask.png again
 
 - `model.onnx`: input `pictures` (batch, 3, {side}, {side}) float32, RGB values 0 to 255 less {mean} over {std}; output
-  `probabilities` (batch, {len(card.labels)}, {side}, {side}). The QGIS plugin Deepness opens it.
+  `probabilities` (batch, {len(card.labels)}, {side}, {side}). It carries the settings that the QGIS
+  plugin Deepness reads.
 - Compared with the network in Maskloop on {origin}: probabilities differ by at most {parity.max_difference:.6f}, IoU of
   the masks {parity.mask_iou:.4f}. Maskloop itself blends windows by a Gaussian and cleans masks up as model.json says;
   predict.py averages windows and cleans nothing up.

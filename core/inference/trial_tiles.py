@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import UserError
-from core.images import RGB, read_image
+from core.images import IMAGE_SUFFIXES, RGB, read_image
 from core.inference.windows import Window, cut_window
 from core.networks.card import ModelCard
 from core.project.project import Project
@@ -31,7 +31,8 @@ def trial_tiles(
     around it, spread evenly over them. Soft blobs with noise where there is no picture either.
     """
     beside = folder / BESIDE
-    given = pictures or (sorted(path for path in beside.iterdir() if path.is_file()) if beside.is_dir() else ())
+    kept = sorted(beside.iterdir()) if beside.is_dir() else []
+    given = pictures or [path for path in kept if path.suffix.lower() in IMAGE_SUFFIXES]
     found = [_middle(image, side) for image in _read(given, card, count) or _of_project(folder, count)]
     if found:
         return [found[i % len(found)] for i in range(count)], True

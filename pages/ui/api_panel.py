@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import shlex
 import time
 import uuid
 from typing import Final, NamedTuple
@@ -40,7 +41,9 @@ def show_api(project: Project, model: Model) -> None:
     st.markdown("Any program on this machine can send a picture and gets its mask. Nothing has to be switched on.")
     shell, python = st.tabs(["Command line", "Python"])
     address = f"http://127.0.0.1:{port}"
-    shell.code(f'curl -F image=@picture.jpg -F "model={name}" {address}/predict -o mask.png', language="bash")
+    shell.code(
+        f"curl -F image=@picture.jpg -F {shlex.quote(f'model={name}')} {address}/predict -o mask.png", language="bash"
+    )
     python.code(_script(address, name), language="python")
     st.caption(
         f"[All parameters and answers]({address}/api). For other machines: `python -m core serve`, see docs/API.md.",
@@ -61,8 +64,12 @@ def _try_it(project: Project, name: str, port: int) -> None:
     if not asked:
         return
     path = project.images / rows[sample].image
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ReadError(f"{path.name} cannot be read ({error.strerror or error}).", hint="Was it moved?") from error
     with st.spinner("Asking"):
-        reply = post_picture(port, path.name, path.read_bytes(), model=name, format=form)
+        reply = post_picture(port, path.name, data, model=name, format=form)
     size = f"{memory(len(reply.data))} in {1000 * reply.seconds:,.0f} ms"
     st.caption(f"200, {size}. Of these: {reply.timing}." if reply.timing else f"200, {size}.")
     if form == "json":

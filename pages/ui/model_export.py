@@ -17,8 +17,8 @@ from pages.ui.words import memory
 
 _TITLES: Final = {"package": "A package to take along (zip)", "onnx": "The network alone (ONNX)"}
 _PURPOSES: Final = {
-    "package": "Runs anywhere with a short script and onnxruntime, without Maskloop; QGIS opens the model inside with "
-    "the plugin Deepness. Holds three of this project's pictures as examples.",
+    "package": "Runs anywhere with a short script and onnxruntime, without Maskloop; the model inside carries what the "
+    "QGIS plugin Deepness reads. Holds three of this project's pictures as examples.",
     "onnx": "For programs that take ONNX: any picture size that is a multiple of its step, normalised input, "
     "probabilities out.",
 }

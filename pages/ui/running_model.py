@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,11 +87,12 @@ def _export(going: RunningModelExport, project: Project) -> None:
     with subprocess.Popen(
         command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
-        while process.poll() is None:
+        while True:
             if going.stop.is_set():
                 process.kill()
-            time.sleep(0.2)
-        said, problem = process.communicate()
+            with suppress(subprocess.TimeoutExpired):  # read while waiting: a full pipe would stop the process
+                said, problem = process.communicate(timeout=0.2)
+                break
     if going.stop.is_set():
         return
     if process.returncode:

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from core.errors import ConfigError
+from core.inference.bench import bench
 from core.inference.ensemble import write_ensemble
 from core.inference.model_files import write_onnx, write_tensorrt
 from core.inference.package import write_package
@@ -72,6 +73,8 @@ def test_what_cannot_be_written_is_said(town_model: Path, tmp_path: Path) -> Non
     with pytest.raises(ConfigError, match="not installed"):
         write_tensorrt(town_model, tmp_path / "engine")
     write_ensemble(tmp_path / "several", [town_model], read_card(town_model))
+    with pytest.raises(ConfigError, match="ensemble"):
+        bench(tmp_path / "several")
     with pytest.raises(ConfigError, match="ensemble"):
         write_onnx(tmp_path / "several", tmp_path / "one.onnx")
     assert not (tmp_path / "one.onnx").exists()
