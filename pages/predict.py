@@ -90,7 +90,9 @@ def _show_result(project: Project, own: Model, model: Model, picture: Picture, p
     truth = None
     fix = hashlib.sha256(key.encode()).hexdigest()[:24]
     if choose_fix(fix):
-        show_fix(project, picture, image, prediction, labels, key=fix)
+        drafted = f"{picture.id}:{model.folder.resolve()}:{stamp_of(model.folder / WEIGHTS_FILE)}"
+        drafted = hashlib.sha256(drafted.encode()).hexdigest()[:24]
+        show_fix(project, picture, image, prediction, labels, key=fix, drafted=drafted)
         return
     shown, legend = st.columns([13, 7])
     with legend:

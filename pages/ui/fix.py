@@ -36,14 +36,15 @@ def choose_fix(key: str) -> bool:
 
 @st.fragment
 def show_fix(
-    project: Project, picture: Picture, image: RGB, prediction: Prediction, labels: LabelSet, *, key: str
+    project: Project, picture: Picture, image: RGB, prediction: Prediction, labels: LabelSet, *, key: str, drafted: str
 ) -> None:
     """The canvas, and beside it the corrected mask, what was changed, and the way to save. A stroke renews only this.
 
-    key: names picture, page and model.
+    key: names picture, page, model and what its mask is made by; `drafted` the first three: strokes that are not saved
+    are found again whatever thresholds, clean-up or backend have become.
     """
     version = st.session_state.setdefault(f"version-{key}", _version(project, picture))
-    draft = draft_path(project, f"predictions/{key}")
+    draft = draft_path(project, f"predictions/{drafted}")
     left, right = st.columns([3, 1])
     with shown_errors():
         with left:
